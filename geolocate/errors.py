@@ -1,0 +1,104 @@
+"""Every exception that geolocate raises on purpose.
+
+GeolocateError                     something the user can act on; its text is the message
+├── UsageError                     the call asks for something impossible (exit status 2)
+├── PhotoError                     one photo failed; the run goes on (a row with `error`)
+│   ├── PhotoNotFound              no such file, or it went away
+│   ├── PhotoNotReadable           the system refuses to open it, or it is no regular file
+│   ├── PhotoFormatRefused         the content is no format of the allowlist
+│   ├── PhotoTooLarge              more pixels than --max-pixels
+│   └── PhotoDamaged               truncated or corrupt
+├── BundleError                    a bundle cannot be used
+│   ├── BundleNotFound             no bundle of that name or in that folder
+│   ├── BundlePartMissing          the bundle lacks the part that the command needs
+│   └── BundleDamaged              a file is missing, changed, or not what the manifest says
+├── DeviceError                    the device that was asked for does not work; says why
+├── GalleryError                   coordinates that cannot be a gallery
+├── GeocodingError                 a geocoding service cannot be used as asked
+├── OutputError                    results cannot be written where asked
+├── ExtraMissing                   an optional dependency is not installed; names the extra
+└── ParityError                    an exported graph disagrees with the torch encoder
+"""
+
+from __future__ import annotations
+
+
+class GeolocateError(Exception):
+    """Something the user can act on; ``str(error)`` is a complete message."""
+
+
+class UsageError(GeolocateError):
+    """The call asks for something impossible."""
+
+
+class PhotoError(GeolocateError):
+    """One photo failed; the others go on."""
+
+
+class PhotoNotFound(PhotoError):
+    """No such file, or it went away during the run."""
+
+
+class PhotoNotReadable(PhotoError):
+    """The system refuses to open the file, or it is not a regular file."""
+
+
+class PhotoFormatRefused(PhotoError):
+    """The content is none of the formats that are decoded."""
+
+
+class PhotoTooLarge(PhotoError):
+    """The photo has more pixels than the limit."""
+
+
+class PhotoDamaged(PhotoError):
+    """The file is truncated or corrupt."""
+
+
+class BundleError(GeolocateError):
+    """A bundle cannot be used."""
+
+
+class BundleNotFound(BundleError):
+    """There is no bundle of that name, or in that folder."""
+
+
+class BundlePartMissing(BundleError):
+    """The bundle lacks the part that the command needs."""
+
+
+class BundleDamaged(BundleError):
+    """A file of the bundle is missing, changed, or not what the manifest says."""
+
+
+class DeviceError(GeolocateError):
+    """The device that was asked for does not work."""
+
+
+class GalleryError(GeolocateError):
+    """Coordinates that cannot be a gallery."""
+
+
+class GeocodingError(GeolocateError):
+    """A geocoding service cannot be used as asked."""
+
+
+class OutputError(GeolocateError):
+    """Results cannot be written where asked."""
+
+
+class ExtraMissing(GeolocateError):
+    """An optional dependency is not installed.
+
+    Args:
+        purpose: what needs it, as the start of a sentence ("HEIC photos need").
+        extra: the name of the extra in ``geolocate[extra]``.
+    """
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} the '{extra}' extra: pip install 'geolocate[{extra}]'")
+        self.extra = extra
+
+
+class ParityError(GeolocateError):
+    """An exported graph disagrees with the torch encoder by more than the limit."""

@@ -1,0 +1,1 @@
+"""Bundles that come with geolocate: data only."""
