@@ -1,0 +1,257 @@
+"""ONNX Runtime: sessions on the device that really works, and the graphs of a bundle as functions.
+
+What a session uses decides, not what ONNX Runtime lists: a wheel lists CUDA on machines that cannot load it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from geolocate.bundle import RETRIEVAL, Bundle, image_encoder_name
+from geolocate.errors import BundleDamaged, DeviceError
+
+Device = Literal["auto", "cuda", "cpu"]
+
+CUDA_PROVIDER = "CUDAExecutionProvider"
+CPU_PROVIDER = "CPUExecutionProvider"
+#: ONNX Runtime's log level: errors reach the user as exceptions, not as lines on standard error.
+LOG_FATAL = 4
+#: Bound on one block of posteriors, so that memory does not grow with gallery times batch.
+POSTERIOR_BLOCK_BYTES = 64 * 2**20
+#: Fewer rows take another code path in matrix products, with other rounding: pad to this many.
+MIN_PRODUCT_ROWS = 2
+
+# Collected on Windows only, and never wanted.
+onnxruntime.disable_telemetry_events()
+
+
+def wheel_clash() -> str | None:
+    """Says what is wrong where both ONNX Runtime wheels are installed: they overwrite each other's files."""
+    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
+    if len(installed) < 2:
+        return None
+    return (
+        "both onnxruntime and onnxruntime-gpu are installed and overwrite each other; mend it with: "
+        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+    )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def cuda_problem() -> str | None:
+    """Why CUDA cannot be used here, or None where nothing speaks against it yet. Creates no session."""
+    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
+        return wheel_clash() or "this onnxruntime wheel has no CUDA provider; it needs onnxruntime-gpu"
+    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return f"no NVIDIA driver ({driver} cannot be loaded)"
+    onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels, or those that torch brought
+    library = (
+        "onnxruntime_providers_cuda.dll" if sys.platform == "win32" else "libonnxruntime_providers_cuda.so"
+    )
+    try:
+        ctypes.CDLL(str(Path(onnxruntime.__file__).parent / "capi" / library))
+    except OSError as error:
+        # The provider wants symbols of its host, which a bare load does not have: only a missing file counts.
+        if "undefined symbol" not in str(error):
+            return f"{error}; the CUDA libraries come with: pip install 'geolocate[cuda]'"
+    return None
+
+
+def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda", "cpu"]:
+    """The device to use; "auto" takes CUDA where it works and tells `say` why it does not.
+
+    Raises:
+        DeviceError: "cuda" was asked for and does not work.
+    """
+    if device == "cpu":
+        return "cpu"
+    problem = cuda_problem()
+    if problem is None:
+        return "cuda"
+    if device == "cuda":
+        raise DeviceError(f"CUDA does not work here: {problem}")
+    say(f"CUDA does not work here, using the CPU: {problem}")
+    return "cpu"
+
+
+def open_session(
+    path: Path, device: Literal["cuda", "cpu"], threads: int = 0
+) -> onnxruntime.InferenceSession:
+    """A session on `device`.
+
+    Args:
+        threads: threads inside one operator; 0 takes one per physical core.
+
+    Raises:
+        BundleDamaged: ONNX Runtime cannot load the graph.
+        DeviceError: the session does not really run on CUDA.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = LOG_FATAL
+    options.intra_op_num_threads = threads
+    # Waiting threads would spin on the cores that decode the next photos.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = [CUDA_PROVIDER, CPU_PROVIDER] if device == "cuda" else [CPU_PROVIDER]
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime has no common base class of its exceptions
+        raise BundleDamaged(f"{path.name} cannot be loaded: {_first_line(error)}") from error
+    if device == "cuda" and session.get_providers()[0] != CUDA_PROVIDER:
+        raise DeviceError(
+            "CUDA does not work here: ONNX Runtime fell back to the CPU while it opened the graph"
+        )
+    return session
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check(
+    session: onnxruntime.InferenceSession,
+    name: str,
+    inputs: dict[str, tuple[str, Sequence[int | None]]],
+    outputs: dict[str, tuple[str, Sequence[int | None]]],
+) -> None:
+    """Raises BundleDamaged where a graph's names, types or fixed sizes are not the ones that are expected."""
+    for kind, nodes, expected in (
+        ("input", session.get_inputs(), inputs),
+        ("output", session.get_outputs(), outputs),
+    ):
+        found = {node.name: node for node in nodes}
+        if set(found) != set(expected):
+            raise BundleDamaged(f"{name} has the {kind}s {sorted(found)}, expected {sorted(expected)}")
+        for key, (dtype, shape) in expected.items():
+            node = found[key]
+            fits = len(node.shape) == len(shape) and all(
+                want is None or not isinstance(have, int) or have == want
+                for have, want in zip(node.shape, shape, strict=True)
+            )
+            if node.type != f"tensor({dtype})" or not fits:
+                raise BundleDamaged(
+                    f"{name}: {kind} '{key}' is {node.type} {node.shape}, "
+                    f"expected tensor({dtype}) {list(shape)}"
+                )
+
+
+def _pad_rows(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Repeats the last row until there are `rows`."""
+    missing = rows - len(array)
+    return array if missing <= 0 else np.concatenate((array, np.repeat(array[-1:], missing, axis=0)))
+
+
+class ImageEncoder:
+    """Pixels to image embeddings.
+
+    Raises:
+        BundlePartMissing, BundleDamaged, DeviceError: see :func:`open_session`.
+    """
+
+    def __init__(
+        self, bundle: Bundle, device: Literal["cuda", "cpu"], precision: str = "fp32", threads: int = 0
+    ) -> None:
+        name = image_encoder_name(precision)
+        manifest = bundle.manifest
+        self.session = open_session(bundle.file(name), device, threads)
+        side = manifest.image.size
+        outputs: dict[str, tuple[str, Sequence[int | None]]] = {
+            "image_embedding": ("float", (None, manifest.embedding_dim))
+        }
+        if manifest.concept_count:
+            outputs["concept_scores"] = ("float", (None, manifest.concept_count))
+        _check(self.session, name, {"pixels": ("uint8", (None, side, side, 3))}, outputs)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (N, S, S, 3) to L2-normalised float32 (N, d); a row of NaN is the caller's to find."""
+        (embedding,) = self.session.run(["image_embedding"], {"pixels": pixels})
+        result: NDArray[np.float32] = embedding
+        return result
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Image embeddings against a gallery: the posterior over its points.
+
+    Attributes:
+        gallery: float32 (M, d).
+        log_prior: float32 (M,), added to the logits.
+        logit_factor: what a cosine is multiplied with.
+    """
+
+    session: onnxruntime.InferenceSession
+    gallery: NDArray[np.float32]
+    log_prior: NDArray[np.float32]
+    logit_factor: float
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        gallery: NDArray[np.float32],
+        log_prior: NDArray[np.float32],
+        device: Literal["cuda", "cpu"],
+        threads: int = 0,
+    ) -> Retrieval:
+        """Opens the bundle's retrieval graph over `gallery`.
+
+        Raises:
+            BundlePartMissing, BundleDamaged, DeviceError: see :func:`open_session`.
+        """
+        session = open_session(bundle.file(RETRIEVAL), device, threads)
+        width = bundle.manifest.embedding_dim
+        _check(
+            session,
+            RETRIEVAL,
+            {
+                "image_embedding": ("float", (None, width)),
+                "gallery": ("float", (None, width)),
+                "log_prior": ("float", (None,)),
+                "logit_factor": ("float", ()),
+                "top": ("int64", (1,)),
+            },
+            {
+                "posterior": ("float", (None, None)),
+                "top_probability": ("float", (None, None)),
+                "top_index": ("int64", (None, None)),
+            },
+        )
+        return cls(session, gallery, log_prior, bundle.manifest.logit_factor)
+
+    def posteriors(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, d) to (N, M), each row summing to 1; a row never depends on the others."""
+        rows = max(MIN_PRODUCT_ROWS, POSTERIOR_BLOCK_BYTES // (4 * len(self.gallery)))
+        blocks = []
+        for start in range(0, len(embeddings), rows):
+            block = embeddings[start : start + rows]
+            (posterior,) = self.session.run(
+                ["posterior"],
+                {
+                    "image_embedding": _pad_rows(block, MIN_PRODUCT_ROWS),
+                    "gallery": self.gallery,
+                    "log_prior": self.log_prior,
+                    "logit_factor": np.float32(self.logit_factor),
+                    "top": np.array([1], dtype=np.int64),
+                },
+            )
+            blocks.append(posterior[: len(block)])
+        result: NDArray[np.float32] = np.concatenate(blocks)
+        return result
