@@ -1,0 +1,291 @@
+"""The offline place index: the nearest of 234,908 populated places (GeoNames), exactly, without the network.
+
+Nearest means by chord of the unit sphere in float64, which orders places as the great circle does. Look-ups
+descend a tree of balls: every aligned run of 16 rows of the data file is a ball (centre, radius), 16 such
+runs are one of the next level, and so on. A ball whose nearest possible point lies beyond the farthest possible
+point of another is left out. The order of the rows (compact patches, made by scripts/build_places.py) decides
+the speed, never the answer.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geolocate.records import NamedPosition, Place, Position
+
+DATA_PATH = Path(__file__).parent / "data" / "places.npz"
+ATTRIBUTION = "Place names: GeoNames, CC BY 4.0"
+
+#: Mean radius R1 of WGS-84 (IUGG), in kilometres.
+EARTH_RADIUS_KM = 6371.0088
+#: Water farther than this from any place is the open sea; nearer, the place's name and country still help.
+OCEAN_DISTANCE_KM = 50.0
+#: Rows of a leaf of the search tree, and children of each node above.
+LEAF_ROWS = 16
+#: The land mask has cells of 0.1 degree.
+MASK_ROWS, MASK_COLUMNS = 1800, 3600
+
+#: Queries that descend the tree together: keeps the candidate arrays within tens of megabytes.
+_CHUNK = 4096
+#: Added to every bound, on chords of the unit sphere (6 mm): far above float64 rounding.
+_SLACK = 1e-9
+_DEGREE_UNITS = 100_000
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+def unit_vectors(latitudes: ArrayLike, longitudes: ArrayLike) -> Floats:
+    """Degrees (N,), (N,) -> points of the unit sphere (N, 3).
+
+    Raises:
+        ValueError: NaN, or outside [-90, 90] and [-180, 180], or of different lengths.
+    """
+    latitude = np.atleast_1d(np.asarray(latitudes, np.float64))
+    longitude = np.atleast_1d(np.asarray(longitudes, np.float64))
+    if latitude.shape != longitude.shape or latitude.ndim != 1:
+        raise ValueError(f"latitudes {latitude.shape} and longitudes {longitude.shape} are not of one length")
+    # Written so that NaN fails too.
+    if not (np.all(np.abs(latitude) <= 90) and np.all(np.abs(longitude) <= 180)):
+        raise ValueError(
+            "a position lies outside latitude -90 to 90, longitude -180 to 180, or is not a number"
+        )
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    ring = np.cos(phi)
+    return np.stack([ring * np.cos(lam), ring * np.sin(lam), np.sin(phi)], axis=1)
+
+
+def chord_to_km(chords: Floats) -> Floats:
+    """Chords of the unit sphere -> great-circle distances in kilometres."""
+    return 2 * EARTH_RADIUS_KM * np.arcsin(np.minimum(chords / 2, 1.0))
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One level of the tree: balls (n, 3), (n,) over runs of LEAF_ROWS members of the level below."""
+
+    centres: Floats
+    radii: Floats
+
+
+def _tree(points: Floats) -> list[_Level]:
+    """Levels from the leaves up, until one is small enough to be searched whole."""
+    levels: list[_Level] = []
+    run, count = LEAF_ROWS, -1
+    while count < 0 or count > LEAF_ROWS * LEAF_ROWS:
+        starts = np.arange(0, len(points), run)
+        sizes = np.diff(np.append(starts, len(points)))
+        centres = np.add.reduceat(points, starts) / sizes[:, None]
+        offsets = np.repeat(centres, sizes, axis=0)
+        offsets -= points
+        squares = np.einsum("ij,ij->i", offsets, offsets)
+        levels.append(_Level(centres, np.sqrt(np.maximum.reduceat(squares, starts))))
+        run, count = run * LEAF_ROWS, len(starts)
+    return levels
+
+
+class PlaceIndex:
+    """Populated places, one row each; `PlaceIndex.load()` gives the one that is shipped.
+
+    Attributes, all read-only arrays of length M:
+        latitude, longitude: degrees with five decimals, as GeoNames gives them; float64.
+        geonames_id, population: int32; population is 0 where GeoNames knows none.
+        country: row of each place in `country_codes` (ISO 3166-1 alpha-2) and `country_names`; uint8.
+        region: row of each place in `region_names`; 0 where the name of the region is unknown; uint16.
+    """
+
+    def __init__(self, path: Path = DATA_PATH) -> None:
+        """Reads a data file of scripts/build_places.py.
+
+        Raises:
+            OSError, ValueError, KeyError: there is none, or it is something else.
+        """
+        with np.load(path, allow_pickle=False) as data:
+            arrays: dict[str, NDArray[Any]] = {name: data[name] for name in data.files}
+        self.latitude: Floats = arrays["latitude"] / _DEGREE_UNITS
+        self.longitude: Floats = arrays["longitude"] / _DEGREE_UNITS
+        self.geonames_id: NDArray[np.int32] = arrays["geonames_id"]
+        self.population: NDArray[np.int32] = arrays["population"]
+        self.country: NDArray[np.uint8] = arrays["country"]
+        self.region: NDArray[np.uint16] = arrays["region"]
+        self.country_codes = tuple(arrays["country_codes"].tobytes().decode().split("\n")[:-1])
+        self.country_names = tuple(arrays["country_names"].tobytes().decode().split("\n")[:-1])
+        self.region_names = tuple(arrays["region_names"].tobytes().decode().split("\n")[:-1])
+        self._names = arrays["names"].tobytes()
+        self._name_ends: Rows = np.flatnonzero(arrays["names"] == ord("\n"))
+        self._land_zlib = arrays["land_zlib"].tobytes()
+        self._points = unit_vectors(self.latitude, self.longitude)
+        self._levels = _tree(self._points)
+        for array in (
+            self.latitude,
+            self.longitude,
+            self.geonames_id,
+            self.population,
+            self.country,
+            self.region,
+        ):
+            array.flags.writeable = False
+
+    @classmethod
+    def load(cls) -> PlaceIndex:
+        """The shipped index, read once per process and shared."""
+        return _shipped()
+
+    def __len__(self) -> int:
+        return len(self.geonames_id)
+
+    def nearest(self, latitudes: ArrayLike, longitudes: ArrayLike) -> tuple[Rows, Floats]:
+        """Rows of the nearest places and great-circle distances in km, (N,) each, for degrees (N,), (N,).
+
+        Raises:
+            ValueError: as :func:`unit_vectors`.
+        """
+        queries = unit_vectors(latitudes, longitudes)
+        rows = np.empty(len(queries), np.int64)
+        chords = np.empty(len(queries))
+        for start in range(0, len(queries), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            rows[part], chords[part] = self._descend(queries[part])
+        return rows, chord_to_km(chords)
+
+    def nearest_ids(self, coordinates: ArrayLike) -> NDArray[np.int32]:
+        """GeoNames ids (M,) of the places nearest to coordinates (M, 2), latitude first.
+
+        Raises:
+            ValueError: as :func:`unit_vectors`, or not (M, 2).
+        """
+        pairs = np.asarray(coordinates, np.float64)
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise ValueError(f"coordinates {pairs.shape} are not (M, 2)")
+        return self.geonames_id[self.nearest(pairs[:, 0], pairs[:, 1])[0]]
+
+    def _descend(self, queries: Floats) -> tuple[Rows, Floats]:
+        """Nearest rows and their chords for unit vectors (N, 3)."""
+        count = len(queries)
+        top = len(self._levels[-1].centres)
+        # Pairs (query, node), grouped by query: at first every node of the top level.
+        query = np.repeat(np.arange(count), top)
+        node = np.tile(np.arange(top), count)
+        for depth in range(len(self._levels) - 1, -1, -1):
+            level = self._levels[depth]
+            distance = _distances(queries[query], level.centres[node])
+            radius = level.radii[node]
+            farthest = np.minimum.reduceat(distance + radius, _starts(query, count))
+            kept = distance - radius <= farthest[query] + _SLACK
+            below = len(self._levels[depth - 1].centres) if depth else len(self)
+            query, node = np.repeat(query[kept], LEAF_ROWS), node[kept]
+            node = (node[:, None] * LEAF_ROWS + np.arange(LEAF_ROWS)).reshape(-1)
+            if node.size and node.max() >= below:  # the last run may be shorter
+                query, node = query[node < below], node[node < below]
+        distance = _distances(queries[query], self._points[node])
+        starts = _starts(query, count)
+        best = np.minimum.reduceat(distance, starts)
+        hits = np.flatnonzero(distance == best[query])
+        first = hits[np.searchsorted(query[hits], np.arange(count))]
+        return node[first], best
+
+    def rows_of(self, geonames_ids: ArrayLike) -> Rows:
+        """Rows (N,) of GeoNames ids (N,), -1 where the index has no such place."""
+        wanted = np.atleast_1d(np.asarray(geonames_ids, np.int64))
+        ordered = self.geonames_id[self._id_order]
+        slot = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+        return np.where(ordered[slot] == wanted, self._id_order[slot], -1)
+
+    @cached_property
+    def _id_order(self) -> Rows:
+        return np.argsort(self.geonames_id, kind="stable")
+
+    def place_name(self, row: int) -> str:
+        """The name of a row, in the local spelling that GeoNames prefers."""
+        row = self._checked(row)
+        start = int(self._name_ends[row - 1]) + 1 if row else 0
+        return self._names[start : int(self._name_ends[row])].decode()
+
+    def place(self, row: int) -> Place:
+        """The place of a row.
+
+        Raises:
+            IndexError: there is no such row; -1, which `rows_of` gives for an unknown id, is none.
+        """
+        row = self._checked(row)
+        return Place(
+            name=self.place_name(row),
+            region=self.region_names[self.region[row]],
+            country=self.country_names[self.country[row]],
+            country_code=self.country_codes[self.country[row]],
+            position=Position(float(self.latitude[row]), float(self.longitude[row])),
+            geonames_id=int(self.geonames_id[row]),
+        )
+
+    def _checked(self, row: int) -> int:
+        if not 0 <= row < len(self):
+            raise IndexError(f"no place in row {row}")
+        return int(row)
+
+    def name(self, positions: Sequence[Position]) -> list[NamedPosition]:
+        """What each position is called: the nearest place, its distance, and whether this is the open sea.
+
+        Raises:
+            ValueError: as :func:`unit_vectors`.
+        """
+        latitudes = np.array([position.latitude for position in positions], np.float64)
+        longitudes = np.array([position.longitude for position in positions], np.float64)
+        rows, distances = self.nearest(latitudes, longitudes)
+        ocean = self.at_sea(latitudes, longitudes, distances)
+        return [
+            NamedPosition(self.place(int(row)), float(distance), bool(sea))
+            for row, distance, sea in zip(rows, distances, ocean, strict=True)
+        ]
+
+    def at_sea(self, latitudes: Floats, longitudes: Floats, distances_km: Floats) -> NDArray[np.bool_]:
+        """(N,): farther than OCEAN_DISTANCE_KM from the nearest place, and no land in the 0.1 degree cell."""
+        sea = np.asarray(distances_km) > OCEAN_DISTANCE_KM
+        if sea.any():
+            row = np.minimum((90 - np.asarray(latitudes)) * (MASK_ROWS / 180), MASK_ROWS - 1).astype(np.int64)
+            column = ((np.asarray(longitudes) + 180) * (MASK_COLUMNS / 360)).astype(np.int64) % MASK_COLUMNS
+            cell = row * MASK_COLUMNS + column
+            land = self._land_bits[cell >> 3] >> (7 - (cell & 7)) & 1
+            sea &= land == 0
+        return sea
+
+    @cached_property
+    def _land_bits(self) -> NDArray[np.int64]:
+        """The land mask, eight cells a byte, north-west first."""
+        return np.frombuffer(zlib.decompress(self._land_zlib), np.uint8).astype(np.int64)
+
+    def rows_named(self, name: str) -> Rows:
+        """Rows of the places with exactly this name, in any case, the most populous first."""
+        rows = np.array(self._rows_by_name.get(name.casefold(), ()), np.int64)
+        return rows[np.argsort(-self.population[rows].astype(np.int64), kind="stable")]
+
+    @cached_property
+    def _rows_by_name(self) -> dict[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for row, name in enumerate(self._names.decode().split("\n")[:-1]):
+            rows.setdefault(name.casefold(), []).append(row)
+        return rows
+
+
+def _distances(a: Floats, b: Floats) -> Floats:
+    """Chords between points (n, 3), (n, 3) -> (n,); differences keep their digits at short range."""
+    offset = a - b
+    chords: Floats = np.sqrt(np.einsum("ij,ij->i", offset, offset))
+    return chords
+
+
+def _starts(query: Rows, count: int) -> Rows:
+    """Where each query's pairs begin; each query has at least one."""
+    return np.searchsorted(query, np.arange(count))
+
+
+@cache
+def _shipped() -> PlaceIndex:
+    return PlaceIndex()
