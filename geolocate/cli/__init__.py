@@ -1,1 +1,48 @@
-"""The command line."""
+"""The command line: the list of commands and the console entry.
+
+Importing this costs click and the standard library; a command's own module is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from geolocate.cli.group import DefaultGroup, LazyCommand
+from geolocate.cli.status import prepare_streams
+
+#: Every command, in the order of the help page.
+COMMANDS = {
+    "predict": LazyCommand("geolocate.cli.predict", "Tell where photos were taken (the default command)."),
+    "export": LazyCommand(
+        "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
+    ),
+}
+
+
+@click.group(
+    name="geolocate",
+    cls=DefaultGroup,
+    lazy_commands=COMMANDS,
+    default="predict",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+@click.version_option(package_name="geolocate", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Tell where photos were taken, how sure it is, and why.
+
+    A folder that is called like a command is reached as ./NAME, a path that begins with
+    a dash after --.
+    """
+
+
+def main() -> NoReturn:
+    """The console entry: runs the program and exits with its status."""
+    prepare_streams()
+    from geolocate.cli.completion import register_static_scripts
+
+    register_static_scripts()
+    cli.main(prog_name="geolocate")
+    raise AssertionError("click's main always exits")

@@ -1,0 +1,99 @@
+"""How a run ends: the exit status, and the one line on standard error that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from geolocate.errors import GeolocateError, UsageError
+from geolocate.writers.text import printable
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+#: The run finished, but some photos failed.
+PHOTOS_FAILED = 3
+INTERRUPTED = 128 + 2  # SIGINT
+PIPE_CLOSED = 128 + 13  # SIGPIPE
+
+#: What a full or failing disk says: the user's to mend, so a line and no traceback.
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def run_with_status(run: Callable[[], Any], program: str) -> int:
+    """Runs the program and returns its exit status; no ending that a user can cause shows a traceback.
+
+    Args:
+        run: the program; an int that it returns is the status, anything else is success.
+        program: begins the lines on standard error.
+    """
+    try:
+        status = _run(run, program)
+        # Now, where an error can still become a message; at interpreter exit it would be a traceback.
+        if sys.stdout is not None and not sys.stdout.closed:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _silence_standard_output()
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _silence_standard_output()
+        return _end(FAILED, program, f"cannot write: {error.strerror}")
+
+
+def _run(run: Callable[[], Any], program: str) -> int:
+    try:
+        result = run()
+        return result if isinstance(result, int) else DONE
+    except UsageError as error:
+        return _end(USAGE, program, str(error))
+    except GeolocateError as error:
+        return _end(FAILED, program, str(error))
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        with contextlib.suppress(BrokenPipeError):
+            error.show()
+        return error.exit_code
+    except click.Abort:
+        return _end(FAILED, program, "aborted")
+    except KeyboardInterrupt:
+        # What was done is written by now; a second Ctrl-C must not wait for worker threads.
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if sys.stderr is not None and sys.stderr.isatty():
+            click.echo(err=True)  # ends the line on which the terminal shows ^C
+        return _end(INTERRUPTED, program, "interrupted")
+    except MemoryError:
+        return _end(FAILED, program, "out of memory; a smaller --batch-size needs less")
+
+
+def _end(status: int, program: str, message: str) -> int:
+    with contextlib.suppress(BrokenPipeError):  # nobody reads the message; the status still tells
+        click.echo(f"{program}: {printable(message, newlines=True)}", err=True)
+    return status
+
+
+def _silence_standard_output() -> None:
+    """Points standard output at nothing, so that the interpreter's own last flush cannot fail again."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+
+
+def prepare_streams() -> None:
+    """Makes standard output and error take any text: what the locale cannot show is escaped, never raised."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
