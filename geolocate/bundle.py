@@ -169,6 +169,11 @@ class Bundle:
     path: Path
     manifest: Manifest
 
+    @property
+    def sha256(self) -> str:
+        """What tells this bundle from any other: the hash of its manifest, which holds those of its files."""
+        return sha256_of(self.path / MANIFEST_NAME)
+
     def has(self, name: str) -> bool:
         """Whether the bundle has this part."""
         return name in self.manifest.files
