@@ -12,6 +12,7 @@ GeolocateError                     something the user can act on; its text is th
 │   ├── BundleNotFound             no bundle of that name or in that folder
 │   ├── BundlePartMissing          the bundle lacks the part that the command needs
 │   └── BundleDamaged              a file is missing, changed, or not what the manifest says
+├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle, not the pinned file
 ├── DeviceError                    the device that was asked for does not work; says why
 ├── GalleryError                   coordinates that cannot be a gallery
 ├── GeocodingError                 a geocoding service cannot be used as asked
@@ -69,6 +70,10 @@ class BundlePartMissing(BundleError):
 
 class BundleDamaged(BundleError):
     """A file of the bundle is missing, changed, or not what the manifest says."""
+
+
+class WeightsError(GeolocateError):
+    """Weights that cannot be taken: unknown or missing keys, code in a pickle, or not the pinned file."""
 
 
 class DeviceError(GeolocateError):
