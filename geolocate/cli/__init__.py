@@ -5,12 +5,16 @@ Importing this costs click and the standard library; a command's own module is i
 
 from __future__ import annotations
 
+import os
 from typing import NoReturn
 
 import click
 
 from geolocate.cli.group import DefaultGroup, LazyCommand
 from geolocate.cli.status import prepare_streams
+
+#: Set by shells that ask for completions ("bash_source" and so on).
+COMPLETION_VARIABLE = "_GEOLOCATE_COMPLETE"
 
 #: Every command, in the order of the help page.
 COMMANDS = {
@@ -41,8 +45,9 @@ def cli() -> None:
 def main() -> NoReturn:
     """The console entry: runs the program and exits with its status."""
     prepare_streams()
-    from geolocate.cli.completion import register_static_scripts
+    if COMPLETION_VARIABLE in os.environ:
+        from geolocate.cli.completion import register_static_scripts
 
-    register_static_scripts()
-    cli.main(prog_name="geolocate")
+        register_static_scripts(cli)
+    cli.main(prog_name="geolocate", complete_var=COMPLETION_VARIABLE)
     raise AssertionError("click's main always exits")
