@@ -6,13 +6,14 @@ GeolocateError                     something the user can act on; its text is th
 │   ├── PhotoNotFound              no such file, or it went away
 │   ├── PhotoNotReadable           the system refuses to open it, or it is no regular file
 │   ├── PhotoFormatRefused         the content is no format of the allowlist
+│   ├── PhotoExtraMissing          a format whose decoder is an optional dependency (also ExtraMissing)
 │   ├── PhotoTooLarge              more pixels than --max-pixels
 │   └── PhotoDamaged               truncated or corrupt
 ├── BundleError                    a bundle cannot be used
 │   ├── BundleNotFound             no bundle of that name or in that folder
 │   ├── BundlePartMissing          the bundle lacks the part that the command needs
 │   └── BundleDamaged              a file is missing, changed, or not what the manifest says
-├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle, not the pinned file
+├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle
 ├── DeviceError                    the device that was asked for does not work; says why
 ├── GalleryError                   coordinates that cannot be a gallery
 ├── GeocodingError                 a geocoding service cannot be used as asked
@@ -103,6 +104,10 @@ class ExtraMissing(GeolocateError):
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} the '{extra}' extra: pip install 'geolocate[{extra}]'")
         self.extra = extra
+
+
+class PhotoExtraMissing(PhotoError, ExtraMissing):
+    """A photo whose decoder is an optional dependency that is not installed; names the extra."""
 
 
 class ParityError(GeolocateError):
