@@ -219,8 +219,10 @@ def zsh_script(program: ProgramSpec) -> str:
 def _zsh_functions(program: ProgramSpec) -> Iterator[str]:
     for path, command in _paths(program):
         name = f"_{program.name}__{path.replace(' ', '__')}"
-        rest = _zsh_quoted(f"*:argument:{_zsh_action(_rest(command))}")
-        lines = " \\\n".join([*_zsh_lines(command.options, ""), f"        {rest}"])
+        specs = _zsh_lines(command.options, "")
+        if command.arguments:
+            specs.append(f"        {_zsh_quoted(f'*:argument:{_zsh_action(_rest(command))}')}")
+        lines = " \\\n".join(specs)
         body = f"    _arguments -s -S \\\n{lines}"
         if command.commands:
             below = " ".join(sub.name for sub in command.commands)
