@@ -1,0 +1,16 @@
+"""Photos: found, identified, opened safely, decoded, turned upright and brought to the encoder's size."""
+
+from __future__ import annotations
+
+from geolocate.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from geolocate.photos.find import check_arguments, count_photos, find_photos, read_path_list
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "DecodedPhoto",
+    "check_arguments",
+    "count_photos",
+    "decode_photo",
+    "find_photos",
+    "read_path_list",
+]

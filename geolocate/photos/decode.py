@@ -1,0 +1,279 @@
+"""Decoding one photo: opened without surprises, its format told by content, at reduced scale where possible.
+
+Everything that can be wrong with a file is a :class:`geolocate.errors.PhotoError` with a short message that
+does not repeat the path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from geolocate.errors import (
+    PhotoDamaged,
+    PhotoError,
+    PhotoExtraMissing,
+    PhotoFormatRefused,
+    PhotoNotFound,
+    PhotoNotReadable,
+    PhotoTooLarge,
+)
+from geolocate.exif_block import MAX_BLOCK_BYTES, distil, orientation
+from geolocate.photos.identify import HEADER_BYTES, identify
+from geolocate.photos.resize import to_square
+
+#: Pillow's own limit for an error, 2 * 89,478,485.
+DEFAULT_MAX_PIXELS = 178_956_970
+#: Some decoders read the whole file at once.
+MAX_FILE_BYTES = 2 * 2**30
+#: JPEG is decoded at a reduced scale that leaves at least this many pixels for each one of the result:
+#: cosine of the embedding 0.99999, in a quarter of the time.
+DRAFT_OVERSAMPLING = 2
+
+#: The decoders that may run, and no other: Pillow's list would run Ghostscript for some.
+_DECODERS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+#: What Pillow's decoders are seen to raise on broken files; anything else is a fault of ours and must show.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    AssertionError,
+    BufferError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+# Pillow checks sizes against this one global; the limit here is an argument and is checked before decoding.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPhoto:
+    """A photo as the image encoder takes it.
+
+    Attributes:
+        pixels: uint8 (S, S, 3), RGB, upright.
+        exif: the EXIF block as the decoder hands it over, at most 1 MiB; of a TIFF file, what
+            :func:`geolocate.exif_block.distil` reads out of it; None without one.
+        width, height: of the stored picture, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    exif: bytes | None
+    width: int
+    height: int
+
+
+def decode_photo(
+    path: str | os.PathLike[str],
+    *,
+    size: int,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    allow_truncated: bool = False,
+    exact: bool = False,
+) -> DecodedPhoto:
+    """Decodes a photo to the square that the image encoder takes; safe to call from any number of threads.
+
+    Args:
+        size: side S of the square, in pixels.
+        max_pixels: larger photos are refused by their header, before anything is decoded.
+        allow_truncated: take what there is of a JPEG, PNG, BMP or TIFF that breaks off; the rest stays black.
+        exact: decode JPEG at full scale instead of at a reduced scale of at least 2 S.
+
+    Raises:
+        PhotoError: one of its subclasses, for anything that can be wrong with the file.
+    """
+    with _open_regular(path) as file, _quiet_decoders():
+        try:
+            return _decode(file, size, max_pixels, allow_truncated, exact)
+        except PhotoError:
+            raise
+        except MemoryError:
+            raise PhotoTooLarge("not enough memory to decode it") from None
+        except _DECODER_ERRORS as error:
+            raise PhotoDamaged(f"damaged: {_reason(error)}") from error
+
+
+def _decode(file: BinaryIO, size: int, max_pixels: int, allow_truncated: bool, exact: bool) -> DecodedPhoto:
+    file_format = identify(file.read(HEADER_BYTES))
+    with _open_image(file, file_format) as image:
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise PhotoDamaged("damaged: it has no pixels")
+        if width * height > max_pixels:
+            raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+        if not exact and isinstance(image, JpegImagePlugin.JpegImageFile):
+            image.draft(None, (DRAFT_OVERSAMPLING * size, DRAFT_OVERSAMPLING * size))
+        complete = _load(image, allow_truncated)
+        exif = _distil_tiff(file) if file_format == "TIFF" else _exif_block(image)
+        # pillow-heif turns pictures upright, and so does Pillow with a TIFF, but only with a complete one.
+        upright = file_format == "HEIF" or (file_format == "TIFF" and complete)
+        pixels = to_square(image, size, 1 if upright else orientation(exif))
+    return DecodedPhoto(pixels, exif, width, height)
+
+
+def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file and nothing else; a FIFO or a device is not even opened."""
+    try:
+        _check_regular(os.stat(path))
+        # Between the two the file can change: then O_NONBLOCK keeps a FIFO from blocking.
+        flags = (
+            os.O_RDONLY
+            | getattr(os, "O_NONBLOCK", 0)
+            | getattr(os, "O_CLOEXEC", 0)
+            | getattr(os, "O_BINARY", 0)
+        )
+        descriptor = os.open(path, flags)
+        try:
+            _check_regular(os.fstat(descriptor))
+            return cast(BinaryIO, os.fdopen(descriptor, "rb"))
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise PhotoNotFound("no such file") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise PhotoNotReadable(f"cannot be opened: {reason}") from None
+    except ValueError:  # a NUL character, or characters that no file name can have
+        raise PhotoNotFound("no such file") from None
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise PhotoNotReadable("a folder, not a photo")
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoNotReadable("not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise PhotoTooLarge(f"the file is larger than {MAX_FILE_BYTES / 2**30:g} GiB")
+
+
+def _open_image(file: BinaryIO, file_format: str) -> Image.Image:
+    if file_format == "HEIF":
+        _register_heif()
+    try:
+        return Image.open(file, formats=(file_format,))
+    except UnidentifiedImageError:  # its text holds the path
+        if file_format == "BMP":  # two letters are no proof that it is one
+            raise PhotoFormatRefused("not a photo: the content is no image format that is decoded") from None
+        raise PhotoDamaged(f"damaged: the header of the {file_format} file makes no sense") from None
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise PhotoExtraMissing("HEIC photos need", "heic") from None
+    if "HEIF" not in Image.OPEN:
+        pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+
+
+def _load(image: Image.Image, allow_truncated: bool) -> bool:
+    """Decodes the pixels of the first frame; returns whether all of them were there.
+
+    Pillow's own switch for truncated files is one global of the process, and all that it does is not to raise.
+    The part that was decoded is in the image all the same: it can be kept after the error, for this photo alone.
+    """
+    try:
+        image.load()
+    except _DECODER_ERRORS:
+        if not allow_truncated or getattr(image, "_im", None) is None:
+            raise
+        cast(Any, image).tile = []  # nothing left to decode
+        return False
+    return True
+
+
+def _exif_block(image: Image.Image) -> bytes | None:
+    block = image.info.get("exif")
+    if block is None and isinstance(profile := image.info.get("Raw profile type exif"), str):
+        try:  # how ImageMagick stored EXIF in PNG before there was a chunk for it: name, length, hex digits
+            block = bytes.fromhex("".join(profile.split("\n")[3:]))
+        except ValueError:
+            return None
+    if not isinstance(block, bytes) or len(block) > MAX_BLOCK_BYTES:
+        return None
+    return block or None
+
+
+def _distil_tiff(file: BinaryIO) -> bytes | None:
+    try:
+        return distil(file)
+    except OSError:  # the disk fails: the pixels are here, the metadata is not worth an error
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """What a decoder says of a file, on one line."""
+    text = str(error.args[-1]) if isinstance(error, OSError) and error.args else str(error)
+    line = "".join(character if character.isprintable() else " " for character in text).strip()
+    return line[:120] or type(error).__name__
+
+
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_QUIET_FILTER = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\b"), 0)
+
+
+@contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Ignores the warnings of the decoders' modules while any thread is decoding.
+
+    `warnings.catch_warnings` saves and restores the filters of the whole process, which threads undo for each
+    other. This adds one filter, which speaks of the decoders' modules alone, and takes that one away again.
+    """
+    global _quiet_depth
+    with _quiet_lock:
+        _quiet_depth += 1
+        filters = cast(list[Any], warnings.filters)
+        if filters[:1] != [_QUIET_FILTER]:
+            filters.insert(0, _QUIET_FILTER)
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0:
+                filters = cast(list[Any], warnings.filters)
+                filters[:] = [entry for entry in filters if entry is not _QUIET_FILTER]

@@ -1,0 +1,199 @@
+"""Finding photos: arguments and folders become paths, one at a time, in an order that never changes.
+
+In folders a list of extensions selects and hidden names are skipped; nothing is opened here. A path that is
+given explicitly is always passed on: what is wrong with it, decoding says.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from geolocate.errors import UsageError
+
+#: Extensions that select a file in a folder; the content then decides the decoder.
+PHOTO_EXTENSIONS = frozenset(
+    "jpg jpeg jpe jfif jif mpo png apng webp gif bmp dib tif tiff avif heic heif hif".split()
+)
+#: Counted in one note, because somebody may expect them to be read.
+RAW_EXTENSIONS = frozenset(
+    "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf "
+    "srw x3f".split()
+)
+VIDEO_EXTENSIONS = frozenset("3gp avi insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts webm wmv".split())
+
+#: No system opens a longer path; a list with longer entries is no list of paths.
+LONGEST_PATH_BYTES = 65_536
+
+_SEPARATORS = os.sep + (os.altsep or "")
+
+
+def find_photos(
+    arguments: Iterable[str],
+    *,
+    on_warning: Callable[[str], None],
+    exclude: Collection[str] = (),
+) -> Iterator[str]:
+    """Yields the photos of the arguments, lazily: the paths as reached from the argument.
+
+    Arguments come in their order, folders depth-first by name (as bytes), files and subfolders interleaved. A
+    folder that is reached twice, by a link or by another argument, is searched once. Memory is one folder's
+    names at each level of depth, and 70 bytes for each folder seen.
+
+    Args:
+        arguments: photos and folders; undecodable bytes as surrogate escapes (:func:`os.fsdecode`).
+        on_warning: told of folders that cannot be read and, at the end, of RAW and video files.
+        exclude: the run's own output files, which are never input.
+    """
+    search = _Search(on_warning, _Excluded(exclude))
+    for argument in arguments:
+        try:
+            found = os.stat(argument)
+        except (OSError, ValueError):
+            found = None
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            yield from search.walk(argument, found)
+        elif argument in search.excluded:
+            on_warning(f"{printable(argument)} is an output of this run: not read as a photo")
+        else:
+            yield argument
+    search.report_skipped()
+
+
+def count_photos(arguments: Iterable[str], *, exclude: Collection[str] = ()) -> int:
+    """How many photos :func:`find_photos` yields; reads folders, opens no file."""
+    return sum(1 for _ in find_photos(arguments, on_warning=lambda _: None, exclude=exclude))
+
+
+def check_arguments(arguments: Iterable[str]) -> None:
+    """Checks before any work that each argument exists; a dangling link counts as there.
+
+    Raises:
+        UsageError: names the first one that is missing.
+    """
+    for argument in arguments:
+        try:
+            Path(argument).lstat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            raise UsageError(f"no such file or folder: {printable(argument)}") from None
+        except OSError:
+            continue  # it is there, or may be: decoding will say what is wrong with it
+
+
+def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
+    """Yields the paths of a list as they arrive: one a line, or separated by NUL bytes.
+
+    Blank entries are left out. Lines may end in CR LF; NUL bytes end a path in either form, since no path
+    contains one.
+
+    Args:
+        stream: binary, such as ``sys.stdin.buffer``; read no further than asked for.
+        null: only NUL separates, so paths may contain line feeds.
+
+    Raises:
+        UsageError: an entry is longer than any path.
+    """
+    read = getattr(
+        stream, "read1", stream.read
+    )  # read1 hands over what a pipe holds and does not wait for more
+    rest = b""
+    while chunk := read(LONGEST_PATH_BYTES):
+        *complete, rest = _split(rest + chunk, null)
+        yield from (os.fsdecode(entry) for entry in complete if entry)
+        if len(rest) > LONGEST_PATH_BYTES:
+            raise UsageError("the list of paths has an entry that is longer than any path")
+    rest = rest.removesuffix(b"\r") if not null else rest
+    if rest:
+        yield os.fsdecode(rest)
+
+
+def printable(path: str) -> str:
+    """A path for a message: on one line, whatever bytes it has."""
+    return "".join(character if character.isprintable() else "?" for character in path)
+
+
+def _split(data: bytes, null: bool) -> list[bytes]:
+    if null:
+        return data.split(b"\0")
+    *complete, rest = data.replace(b"\0", b"\n").split(b"\n")
+    return [*(line.removesuffix(b"\r") for line in complete), rest]
+
+
+class _Excluded:
+    """Output files of the run, compared by their real path; most photos are cleared by their name alone."""
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self._paths = {os.path.realpath(path) for path in paths}
+        self._names = {os.path.basename(path) for path in self._paths}
+
+    def __contains__(self, path: str) -> bool:
+        if not self._paths:
+            return False
+        if os.path.basename(path) not in self._names and not os.path.islink(path):
+            return False
+        return os.path.realpath(path) in self._paths
+
+
+@dataclass(slots=True)
+class _Search:
+    """One run's search of folders: what it has seen and what it has passed over."""
+
+    on_warning: Callable[[str], None]
+    excluded: _Excluded
+    seen: set[int] = field(default_factory=set)
+    raw: int = 0
+    video: int = 0
+
+    def walk(self, folder: str, status: os.stat_result) -> Iterator[str]:
+        """Yields the photos under a folder; no recursion, so depth is no limit."""
+        drive, tail = os.path.splitdrive(folder)
+        levels = [self._enter(drive + (tail.rstrip(_SEPARATORS) or tail[:1]), status)]
+        while levels:
+            path = next(levels[-1], None)
+            if path is None:
+                levels.pop()
+                continue
+            try:
+                found = os.stat(path)
+            except OSError:
+                found = None  # a dangling link or a file that has just gone: a photo that fails
+            if found is not None and stat.S_ISDIR(found.st_mode):
+                levels.append(self._enter(path, found))
+            elif found is not None and not stat.S_ISREG(found.st_mode):
+                continue  # FIFO, socket, device: opening one can block or do harm
+            elif self._selects(path) and path not in self.excluded:
+                yield path
+
+    def _enter(self, folder: str, status: os.stat_result) -> Iterator[str]:
+        """The paths in a folder that may matter, by name; empty where it has been searched before."""
+        identity = status.st_dev << 64 | status.st_ino
+        if status.st_ino and identity in self.seen:
+            return
+        self.seen.add(identity)
+        try:
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            self.on_warning(f"folder {printable(folder)} cannot be read, its photos are left out: {reason}")
+            return
+        names.sort(key=os.fsencode)
+        for name in names:
+            yield os.path.join(folder, name)  # a Path would drop the leading "./"
+
+    def _selects(self, path: str) -> bool:
+        extension = path.rpartition(".")[2].lower()
+        self.raw += extension in RAW_EXTENSIONS
+        self.video += extension in VIDEO_EXTENSIONS
+        return extension in PHOTO_EXTENSIONS
+
+    def report_skipped(self) -> None:
+        """Says once how many RAW and video files were passed over."""
+        counts = [f"{count} {kind}" for count, kind in ((self.raw, "RAW"), (self.video, "video")) if count]
+        if counts:
+            files = "file" if self.raw + self.video == 1 else "files"
+            self.on_warning(f"left out {' and '.join(counts)} {files}, which are not decoded")

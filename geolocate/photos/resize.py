@@ -1,0 +1,131 @@
+"""From a decoded picture to the encoder's square: upright, resized, cropped, in sRGB.
+
+The rule is CLIP's: the shorter side becomes S (bicubic, antialiased), then the centre S x S is cut out. Only
+that square is ever computed, at any aspect ratio; colours are converted after resizing, on S x S pixels.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+#: Profiles of printers, the largest there are, have about 2 MB.
+MAX_PROFILE_BYTES = 4 * 2**20
+
+_PROFILED_MODES = frozenset(("L", "RGB", "RGBA", "CMYK"))
+
+#: EXIF orientation -> (rows and columns are swapped, flipped left-right, flipped top-bottom), in this order
+#: from the stored picture to the upright one. Source: EXIF 3.0, tag 0x0112.
+_STEPS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (False, True, True),
+    4: (False, False, True),
+    5: (True, False, False),
+    6: (True, True, False),
+    7: (True, True, True),
+    8: (True, False, True),
+}
+
+
+def to_square(image: Image.Image, size: int, orientation: int = 1) -> NDArray[np.uint8]:
+    """The picture as uint8 (S, S, 3), RGB, upright, transparency over white.
+
+    Args:
+        image: decoded, of any mode of the decoders; not changed.
+        size: S in pixels.
+        orientation: EXIF orientation 1 to 8 that the picture still has.
+    """
+    small = _resizable(image).resize(
+        (size, size), Image.Resampling.BICUBIC, box=_square_box(image.size, size, orientation)
+    )
+    pixels = _rgb(small, image.info.get("icc_profile"))
+    swapped, left_right, top_bottom = _STEPS[orientation]
+    if swapped:
+        pixels = pixels.transpose(1, 0, 2)
+    if left_right:
+        pixels = pixels[:, ::-1]
+    if top_bottom:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _square_box(stored: tuple[int, int], size: int, orientation: int) -> tuple[float, float, float, float]:
+    """The square of the stored picture that becomes the result, in its pixels: left, top, right, bottom.
+
+    As torchvision's Resize and CenterCrop place it on the upright picture, down to their rounding, so that a
+    rotated file gives the same pixels as its upright copy.
+    """
+    width, height = stored
+    shorter = min(width, height)
+    scaled = (size * width // shorter, size * height // shorter)
+    swapped, left_right, top_bottom = _STEPS[orientation]
+    flipped = (top_bottom, left_right) if swapped else (left_right, top_bottom)
+    starts = []
+    for length, is_flipped in zip(scaled, flipped, strict=True):
+        start = round((length - size) / 2.0)
+        starts.append(length - size - start if is_flipped else start)
+    across, down = width / scaled[0], height / scaled[1]
+    left, top = starts[0] * across, starts[1] * down
+    return left, top, min(width, left + size * across), min(height, top + size * down)
+
+
+def _resizable(image: Image.Image) -> Image.Image:
+    """The picture in a mode whose values may be averaged."""
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("L", "RGB") and "transparency" in image.info:  # one colour stands for transparent
+        return image.convert("RGBA")
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _eight_bits(image)
+    return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits, scaled to 8: 16 bits by their full range, the rest by what the values are."""
+    values = np.asarray(image).astype(np.float32)
+    finite = np.isfinite(values)
+    low = float(values.min(where=finite, initial=np.inf))
+    high = float(values.max(where=finite, initial=-np.inf))
+    if image.mode.startswith("I;16"):
+        low, high = 0.0, 65_535.0
+    elif low >= 0:
+        scales = (1.0, 255.0, 65_535.0) if image.mode == "F" else (255.0, 65_535.0)
+        low, high = 0.0, next((scale for scale in scales if high <= scale), high)
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) * (255.0 / ((high - low) or 1.0))
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def _rgb(small: Image.Image, profile: object) -> NDArray[np.uint8]:
+    if small.mode == "La":
+        small = small.convert("LA")
+    if small.mode in ("LA", "RGBa"):
+        small = small.convert("RGBA")
+    if small.mode not in _PROFILED_MODES:
+        small = small.convert("RGB")
+    if isinstance(profile, bytes) and (transform := _to_srgb(profile, small.mode)):
+        small = transform.apply(small)
+    if small.mode == "RGBA":
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+    return np.asarray(small.convert("RGB"))
+
+
+@lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The conversion from a profile to sRGB; None where there is nothing to do or the profile is unusable."""
+    if len(profile) > MAX_PROFILE_BYTES:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return None
+        output = "RGBA" if mode == "RGBA" else "RGB"
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, output)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
