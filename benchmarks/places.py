@@ -33,14 +33,17 @@ def globe(count: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Degrees (count, 2), even over the globe: seven in ten at sea."""
     vectors = random.normal(size=(count, 3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.degrees(np.stack([np.arcsin(vectors[:, 2]), np.arctan2(vectors[:, 1], vectors[:, 0])], axis=1))
+    radians = np.stack([np.arcsin(vectors[:, 2]), np.arctan2(vectors[:, 1], vectors[:, 0])], axis=1)
+    degrees: NDArray[np.float64] = np.degrees(radians)
+    return degrees
 
 
 def settled(index: PlaceIndex, count: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Degrees (count, 2), some kilometres round places: where photos are taken."""
     rows = random.integers(0, len(index), count)
     points = np.stack([index.latitude[rows], index.longitude[rows]], axis=1)
-    return np.clip(points + random.normal(0, 0.03, points.shape), [-90, -180], [90, 180])
+    moved: NDArray[np.float64] = points + random.normal(0, 0.03, points.shape)
+    return np.clip(moved, [-90, -180], [90, 180], out=moved)
 
 
 def brute_force(index: PlaceIndex, points: NDArray[np.float64]) -> None:

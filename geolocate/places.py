@@ -2,9 +2,9 @@
 
 Nearest means by chord of the unit sphere in float64, which orders places as the great circle does. Look-ups
 descend a tree of balls: every aligned run of 16 rows of the data file is a ball (centre, radius), 16 such
-runs are one of the next level, and so on. A ball whose nearest possible point lies beyond the farthest possible
-point of another is left out. The order of the rows (compact patches, made by scripts/build_places.py) decides
-the speed, never the answer.
+runs are one of the next level, and so on. A ball whose nearest possible point lies beyond the farthest
+possible point of another is left out. The order of the rows (compact patches, made by
+scripts/build_places.py) decides the speed, never the answer.
 """
 
 from __future__ import annotations
