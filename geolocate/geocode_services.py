@@ -28,7 +28,7 @@ class ServicePolicy:
 
 
 #: By geopy's name of the service. Nominatim (https://operations.osmfoundation.org/policies/nominatim/): one
-#: request a second, own User-Agent, results cached. Others take the same pace, or a slower one if they ask it.
+#: request a second, own User-Agent, results cached. Others take the same pace, or a slower one that they ask.
 POLICIES = {
     "nominatim": ServicePolicy(1.0, _OSM),
     "photon": ServicePolicy(1.0, f"{_OSM} (Photon by komoot)"),
