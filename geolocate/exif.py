@@ -1,7 +1,7 @@
 """When and where a photo says that it was taken: EXIF position, time and zone, out of untrusted metadata.
 
-exifread sees neither the file nor the camera's own block, only what :func:`geolocate.exif_block.distil` leaves
-of it: a dozen entries at most. (In a block as it stands, exifread follows 65,535 entries of 1,000 values.)
+exifread sees neither the file nor the camera's own block, only what :func:`geolocate.exif_block.distil`
+leaves of it: a dozen entries. (In a block as it stands, exifread follows 65,535 entries of 999 values.)
 """
 
 from __future__ import annotations

@@ -44,15 +44,12 @@ from geolocate.errors import (
 )
 from geolocate.exif_block import MAX_BLOCK_BYTES, distil, orientation
 from geolocate.photos.identify import HEADER_BYTES, identify
-from geolocate.photos.resize import to_square
+from geolocate.photos.resize import OVERSAMPLING, to_square
 
 #: Pillow's own limit for an error, 2 * 89,478,485.
 DEFAULT_MAX_PIXELS = 178_956_970
 #: Some decoders read the whole file at once.
 MAX_FILE_BYTES = 2 * 2**30
-#: JPEG is decoded at a reduced scale that leaves at least this many pixels for each one of the result:
-#: cosine of the embedding 0.99999, in a quarter of the time.
-DRAFT_OVERSAMPLING = 2
 
 #: The decoders that may run, and no other: Pillow's list would run Ghostscript for some.
 _DECODERS = (
@@ -144,7 +141,7 @@ def _decode(file: BinaryIO, size: int, max_pixels: int, allow_truncated: bool, e
         if width * height > max_pixels:
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
         if not exact and isinstance(image, JpegImagePlugin.JpegImageFile):
-            image.draft(None, (DRAFT_OVERSAMPLING * size, DRAFT_OVERSAMPLING * size))
+            image.draft(None, (OVERSAMPLING * size, OVERSAMPLING * size))
         complete = _load(image, allow_truncated)
         exif = _distil_tiff(file) if file_format == "TIFF" else _exif_block(image)
         # pillow-heif turns pictures upright, and so does Pillow with a TIFF, but only with a complete one.
@@ -212,8 +209,8 @@ def _register_heif() -> None:
 def _load(image: Image.Image, allow_truncated: bool) -> bool:
     """Decodes the pixels of the first frame; returns whether all of them were there.
 
-    Pillow's own switch for truncated files is one global of the process, and all that it does is not to raise.
-    The part that was decoded is in the image all the same: it can be kept after the error, for this photo alone.
+    Pillow's own switch for truncated files is one global of the process, and it does no more than not raise.
+    The part that was decoded is in the image all the same, so it can be kept for this photo alone.
     """
     try:
         image.load()
