@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geolocate.places import DATA_PATH, EARTH_RADIUS_KM, PlaceIndex, chord_to_km, unit_vectors
+from geolocate.places import DATA_PATH, EARTH_RADIUS_KM, PlaceIndex, chord_to_km
 from geolocate.records import Position
 
 #: One metre, the tolerance between places that are equally far.
@@ -47,11 +47,17 @@ def spread_points(index: PlaceIndex, count: int, seed: int) -> NDArray[np.float6
     return clipped
 
 
+def vectors_of(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vectors (N, 3), on their own account: rounding in the index must not hide in the expectation."""
+    phi, lam = np.deg2rad(latitude.astype(np.float64)), np.deg2rad(longitude.astype(np.float64))
+    return np.column_stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
+
+
 def brute_force_km(index: PlaceIndex, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance to the nearest place by looking at every place, in float64 and by differences."""
-    places = unit_vectors(index.latitude, index.longitude).T.copy()  # (3, M)
+    places = vectors_of(index.latitude, index.longitude).T.copy()  # (3, M)
     best = np.empty(len(points))
-    for row, (x, y, z) in enumerate(unit_vectors(points[:, 0], points[:, 1])):
+    for row, (x, y, z) in enumerate(vectors_of(points[:, 0], points[:, 1])):
         best[row] = np.min((places[0] - x) ** 2 + (places[1] - y) ** 2 + (places[2] - z) ** 2)
     return chord_to_km(np.sqrt(best))
 
@@ -61,8 +67,8 @@ def test_the_nearest_place_is_the_one_that_a_search_of_all_places_finds(index: P
     rows, distances = index.nearest(points[:, 0], points[:, 1])
     expected = brute_force_km(index, points)
     np.testing.assert_allclose(distances, expected, rtol=0, atol=TIE_KM)
-    chosen = unit_vectors(index.latitude[rows], index.longitude[rows])
-    recomputed = chord_to_km(np.linalg.norm(chosen - unit_vectors(points[:, 0], points[:, 1]), axis=1))
+    chosen = vectors_of(index.latitude[rows], index.longitude[rows])
+    recomputed = chord_to_km(np.linalg.norm(chosen - vectors_of(points[:, 0], points[:, 1]), axis=1))
     np.testing.assert_allclose(recomputed, expected, rtol=0, atol=TIE_KM)
 
 
