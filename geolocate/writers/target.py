@@ -87,14 +87,17 @@ class StreamTarget:
     def device(cls, path: str | os.PathLike[str]) -> StreamTarget:
         """Raises OutputError where it cannot be opened."""
         try:
-            return cls(Path(path).open("wb"), _shown(path), owned=True)
+            # Unbuffered: what a full device refused must not be tried again when the stream is closed.
+            return cls(Path(path).open("wb", buffering=0), _shown(path), owned=True)
         except OSError as error:
             raise _output_error(_shown(path), error) from error
 
     def write(self, data: bytes) -> None:
         """Raises BrokenPipeError where the reader has gone, OutputError for any other failure."""
         try:
-            self._stream.write(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._stream.write(rest) :]
             self._stream.flush()
         except BrokenPipeError:
             raise
