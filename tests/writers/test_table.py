@@ -1,0 +1,105 @@
+"""The table on a terminal: fits, streams, strips, and works without colours or UTF-8."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from geolocate.records import Candidate, NamedPosition, Place, Position, Prediction
+from geolocate.writers.table import TableWriter
+
+
+def table(*predictions: Prediction, width: int = 100, encoding: str = "utf-8", terminal: bool = False) -> str:
+    """What the terminal gets."""
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding=encoding, newline="\n")
+    console = Console(file=stream, width=width, force_terminal=terminal, highlight=False, emoji=False)
+    writer = TableWriter(console)
+    for prediction in predictions:
+        writer.write(prediction)
+    writer.close()
+    stream.flush()
+    return buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("width", [40, 41, 60, 71, 72, 80, 87, 88, 100, 139, 140, 200])
+def test_no_line_is_wider_than_the_terminal(
+    located: Prediction, at_sea: Prediction, failed: Prediction, width: int
+) -> None:
+    wide = Prediction(photo="写真/" * 40 + "東京.jpg", candidates=located.candidates, exif=located.exif)
+    long = Prediction(photo="a" * 300, error="the file is truncated " * 10)
+    for line in table(located, at_sea, failed, wide, long, width=width).splitlines():
+        assert cell_len(line) <= width, line
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_essentials_are_there_at_any_width(located: Prediction, failed: Prediction, width: int) -> None:
+    text = table(located, failed, width=width)
+    for words in (
+        "photos/a.jpg",
+        "Arezzo",
+        "43.4674",
+        "-73.9000",
+        "12 %",
+        "12 km",
+        "souk",
+        "uncertain",
+        "bad.jpg",
+    ):
+        assert words in text
+    assert "truncated" in text
+    assert "2 photos · 1 failed" in text
+
+
+def test_rows_appear_as_photos_finish(located: Prediction) -> None:
+    stream = io.StringIO()
+    writer = TableWriter(Console(file=stream, width=100))
+    writer.write(located)
+    assert "Arezzo" in stream.getvalue()
+
+
+def test_control_characters_in_a_name_reach_no_terminal() -> None:
+    text = table(
+        Prediction(photo="a\x1b]0;x\x07\x1b[31m\nb\u202egpj.jpg", error="no \x1b[2J file"), terminal=True
+    )
+    assert "\x1b]" not in text
+    assert "\x1b[2J" not in text
+    assert "\u202e" not in text
+    assert "a]0;x[31mbgpj.jpg" in text
+
+
+def test_square_brackets_and_colons_in_a_name_are_no_markup(located: Prediction) -> None:
+    named = Prediction(photo="[red]:smile:.jpg", candidates=located.candidates)
+    assert "[red]:smile:.jpg" in table(named)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("width", [40, 100])
+def test_any_encoding_will_do(encoding: str, width: int) -> None:
+    place = Place("Żółć", "Łódź", "Polska", "PL", Position(51.0, 19.0))
+    best = Candidate(1, Position(51.0, 19.0), 0.5, 10.0, NamedPosition(place, 1.0))
+    text = table(Prediction("zdj\udcff\u4e2d.jpg" + "x" * 100, (best,)), width=width, encoding=encoding)
+    assert "51.0000" in text
+    if encoding != "utf-8":
+        assert "..." in text
+
+
+def test_colours_only_where_they_are_wanted(failed: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[31m" in table(failed, terminal=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[31m" not in table(failed, terminal=True)
+    assert "\x1b" not in table(failed, terminal=False)
+
+
+def test_at_sea_the_nearest_place_is_named_with_its_distance(at_sea: Prediction) -> None:
+    assert "at sea, 0.6 km from Arezzo" in table(at_sea, width=140)
+
+
+def test_the_summary_counts_photos_found_within_a_city(located: Prediction) -> None:
+    assert "1 photo · 1 of 1 within 25 km of their EXIF position" in table(located)
+    assert table() == ""
