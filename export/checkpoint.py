@@ -1,0 +1,63 @@
+"""Checkpoints: a folder with `config.json` and `weights.safetensors`. No pickles, so nothing in one is executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from geolocate.errors import BundleDamaged, BundleNotFound
+from geolocate_export.model import GeoModel, ModelConfig
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+def save_checkpoint(model: GeoModel, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Writes a model; `dtype` is that of its floating-point weights on disk, by default their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    (folder / CONFIG_NAME).write_text(model.config.to_json(), encoding="utf-8")
+    save_file(weights, folder / WEIGHTS_NAME)
+
+
+def load_checkpoint(folder: Path) -> GeoModel:
+    """Reads a model, float32 and in evaluation mode.
+
+    Raises:
+        BundleNotFound: there is no checkpoint in that folder.
+        BundleDamaged: its configuration or weights cannot be read, or do not fit each other; a pickle is no
+            weights file and is never opened as one.
+    """
+    config_path, weights_path = folder / CONFIG_NAME, folder / WEIGHTS_NAME
+    for path in (config_path, weights_path):
+        if not path.is_file():
+            raise BundleNotFound(
+                f"{folder} is not a checkpoint: it has no {path.name} (a checkpoint holds {CONFIG_NAME} "
+                f"and {WEIGHTS_NAME}; pickled weights are not taken)"
+            )
+    try:
+        model = GeoModel(ModelConfig.from_json(config_path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RuntimeError, AssertionError) as error:
+        raise BundleDamaged(f"{config_path} describes no model: {error}") from error
+    try:
+        weights = load_file(weights_path)
+        # Casts to float32, since the parameters of the fresh model are.
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        problem = str(error).splitlines()[0]
+        raise BundleDamaged(f"{weights_path} cannot be loaded: {problem}") from error
+    return model.eval()
+
+
+def round_to_half(model: GeoModel) -> None:
+    """Rounds all weights to values that float16 holds, in place: a float16 checkpoint then loses nothing."""
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
