@@ -151,10 +151,7 @@ def read_state(path: Path) -> State:
 def _is_torchscript(path: Path) -> bool:
     """Whether a file is a TorchScript archive; its reader runs no Python."""
     try:
-        return any(
-            name.endswith("/constants.pkl")
-            for name in torch._C.PyTorchFileReader(str(path)).get_all_records()
-        )
+        return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
     except RuntimeError:
         return False
 
