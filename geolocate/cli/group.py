@@ -155,5 +155,6 @@ class DefaultGroup(click.Group):
 
 
 def _option_records(command: click.Command, ctx: click.Context) -> list[tuple[str, str]]:
-    records = (parameter.get_help_record(ctx) for parameter in command.get_params(ctx))
+    options = (option for option in command.get_params(ctx) if isinstance(option, click.Option))
+    records = (option.get_help_record(ctx) for option in options)
     return [record for record in records if record is not None]

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from geolocate.records import Candidate, Position, Prediction
+from geolocate.records import Candidate, Prediction
 from geolocate.writers.text import printable
 
 #: Below this width each candidate takes two lines.
@@ -86,7 +86,7 @@ class TableWriter:
             parts.append(
                 f"{self._in_city:,} of {self._with_exif:,} within {CITY_KM:.0f} km of their EXIF position"
             )
-        self._line(Text(self._fit(f" {self._dot} ".join(parts), self._width), style="dim"))
+        self._wrapped(f" {self._dot} ".join(parts), style="dim", indent=0)
 
     def abort(self) -> Path | None:
         """The rows that are there stay there; nothing is kept elsewhere."""
@@ -120,24 +120,27 @@ class TableWriter:
         return Text(self._join(cells[: len(self._columns)]), style="" if best else "dim")
 
     def _write_narrow(self, candidate: Candidate) -> None:
-        radius = f" within {_km(candidate.radius_km)}" if candidate.radius_km is not None else ""
-        error = f", off by {_km(candidate.error_km)}" if candidate.error_km is not None else ""
         style = "" if candidate.rank == 1 else "dim"
-        self._wrapped(
-            f"{candidate.rank} {_degrees(candidate.position)} {_percent(candidate.probability)}", style
-        )
-        self._wrapped(f"  {_place(candidate)}{radius}{error}", style)
+        where = f"{candidate.position.latitude:.4f}, {candidate.position.longitude:.4f}"
+        how_far = [
+            f"{label} {_km(distance)}"
+            for label, distance in (("within", candidate.radius_km), ("off by", candidate.error_km))
+            if distance is not None
+        ]
+        self._wrapped(f"{candidate.rank} {where}  {_percent(candidate.probability)}", style)
+        for words in (_place(candidate), ", ".join(how_far)):
+            if words:
+                self._wrapped(words, style, indent=2 * _INDENT)
 
     def _write_failure(self, prediction: Prediction) -> None:
         self._line(Text(self._fit(prediction.photo, self._width), style="bold"))
         self._wrapped(f"failed: {prediction.error}", style="red")
 
-    def _wrapped(self, words: str, style: str) -> None:
-        indent = " " * _INDENT
+    def _wrapped(self, words: str, style: str, indent: int = _INDENT) -> None:
         text = Text(self._shown(words), style=style)
-        for line in text.wrap(self._console, max(self._width - _INDENT, 1)):
+        for line in text.wrap(self._console, max(self._width - indent, 1)):
             line.rstrip()
-            self._line(Text(indent, style=style) + line)
+            self._line(Text(" " * indent) + line)
 
     def _line(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)
@@ -187,10 +190,6 @@ def _place(candidate: Candidate) -> str:
     if named.ocean:
         return f"at sea, {_km(named.distance_km)} from {place.name}"
     return ", ".join(part for part in (place.name, place.region, place.country_code) if part)
-
-
-def _degrees(position: Position) -> str:
-    return f"{position.latitude:.4f}, {position.longitude:.4f}"
 
 
 def _percent(probability: float) -> str:
