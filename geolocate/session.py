@@ -89,7 +89,7 @@ def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda",
         return "cuda"
     if device == "cuda":
         raise DeviceError(f"CUDA does not work here: {problem}")
-    say(f"CUDA does not work here, using the CPU: {problem}")
+    say(f"running on the CPU: {problem}")
     return "cpu"
 
 
@@ -248,7 +248,7 @@ class Retrieval:
                     "image_embedding": _pad_rows(block, MIN_PRODUCT_ROWS),
                     "gallery": self.gallery,
                     "log_prior": self.log_prior,
-                    "logit_factor": np.float32(self.logit_factor),
+                    "logit_factor": np.array(self.logit_factor, dtype=np.float32),
                     "top": np.array([1], dtype=np.int64),
                 },
             )
