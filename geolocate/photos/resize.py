@@ -47,8 +47,8 @@ def to_square(image: Image.Image, size: int, orientation: int = 1) -> NDArray[np
     picture = _resizable(image)
     box = _square_box(image.size, size, orientation)
     if transform := _to_srgb(image.info.get("icc_profile"), picture.mode):
-        # Resizing averages encoded values, so the encoding must be sRGB before it. Of a large picture, all but
-        # the last factor of two is averaged first, as JPEG's reduced scale does.
+        # Resizing averages encoded values, so the encoding must be sRGB before it. Of a large picture, all
+        # but the last factor of two is averaged first, as by the reduced scale of JPEG.
         factor = max(1, min(picture.size) // (OVERSAMPLING * size))
         left, top, right, bottom = box
         box = left / factor, top / factor, right / factor, bottom / factor

@@ -1,0 +1,283 @@
+"""Which photos there are, in which order, and what is never opened."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from geolocate.errors import PhotoNotFound, PhotoNotReadable, UsageError
+from geolocate.photos import check_arguments, count_photos, decode_photo, find_photos, read_path_list
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="the file system of POSIX systems")
+
+
+def find(*arguments: object, **options: object) -> tuple[list[str], list[str]]:
+    warnings: list[str] = []
+    found = find_photos(map(os.fspath, arguments), on_warning=warnings.append, **options)  # type: ignore[call-overload, arg-type]
+    return list(found), warnings
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_folders_come_depth_first_by_name_with_files_and_folders_interleaved(inside: Path) -> None:
+    touch(inside, "p/b.jpg", "p/a/z.png", "p/a.jpg", "p/c/y/1.webp", "p/c/x.tif", "p/B.JPG", "p/é.jpg")
+    assert find("p")[0] == [
+        "p/B.JPG",
+        "p/a/z.png",
+        "p/a.jpg",
+        "p/b.jpg",
+        "p/c/x.tif",
+        "p/c/y/1.webp",
+        "p/é.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("p", "p/a.jpg"),
+        ("p/", "p/a.jpg"),
+        ("p//", "p/a.jpg"),
+        ("./p", "./p/a.jpg"),
+        ("./", "./p/a.jpg"),
+        (".", "./p/a.jpg"),
+    ],
+)
+def test_a_photo_is_called_as_it_was_reached_from_the_argument(
+    inside: Path, argument: str, expected: str
+) -> None:
+    touch(inside, "p/a.jpg")
+    assert find(argument)[0] == [expected]
+
+
+def test_arguments_keep_their_order_and_explicit_files_are_always_tried(inside: Path) -> None:
+    touch(inside, "z.jpg", "p/a.jpg", "notes.txt", ".hidden")
+    assert find("z.jpg", "notes.txt", "p", ".hidden", "z.jpg")[0] == [
+        "z.jpg",
+        "notes.txt",
+        "p/a.jpg",
+        ".hidden",
+        "z.jpg",
+    ]
+
+
+def test_extensions_select_in_folders_and_hidden_names_are_skipped(inside: Path) -> None:
+    touch(inside, "p/a.jpeg", "p/b.txt", "p/.c.jpg", "p/.d/e.jpg", "p/f", "p/g.HEIC", "p/out.csv", "p/h.eps")
+    assert find("p")[0] == ["p/a.jpeg", "p/g.HEIC"]
+
+
+def test_raw_and_video_files_are_counted_in_one_note(inside: Path) -> None:
+    touch(inside, "p/a.jpg", "p/b.NEF", "p/q/c.dng", "p/d.mp4")
+    found, warnings = find("p")
+    assert found == ["p/a.jpg"]
+    assert warnings == ["left out 2 RAW and 1 video files, which are not decoded"]
+
+
+def test_an_empty_folder_gives_nothing_and_no_complaint(inside: Path) -> None:
+    assert find(inside) == ([], [])
+
+
+def test_counting_follows_the_rules_of_finding(inside: Path) -> None:
+    touch(inside, "p/a.jpg", "p/b.txt", "p/q/c.png", "x.bin")
+    assert count_photos(["p", "x.bin"]) == 3
+
+
+def test_finding_is_lazy(inside: Path) -> None:
+    touch(inside, "p/a.jpg")
+
+    def arguments() -> Iterator[str]:
+        yield "p"
+        raise AssertionError("the second argument was asked for too early")
+
+    assert next(find_photos(arguments(), on_warning=print)) == "p/a.jpg"
+
+
+@posix_only
+def test_a_link_to_a_parent_folder_gives_each_photo_once(inside: Path) -> None:
+    touch(inside, "p/a.jpg", "p/q/b.jpg")
+    (inside / "p/q/loop").symlink_to(inside / "p")
+    (inside / "p/self.jpg").symlink_to("self.jpg")
+    found, warnings = find("p", "p/q")
+    assert found == ["p/a.jpg", "p/q/b.jpg", "p/self.jpg"]
+    assert warnings == []
+    with pytest.raises(PhotoNotReadable):
+        decode_photo("p/self.jpg", size=8)
+
+
+@posix_only
+def test_links_to_files_are_followed_and_a_dangling_one_is_a_failed_photo(inside: Path) -> None:
+    touch(inside, "elsewhere/a.jpg", "p/c.txt")
+    (inside / "p/b.jpg").symlink_to(inside / "elsewhere/a.jpg")
+    (inside / "p/gone.jpg").symlink_to("nowhere.jpg")
+    (inside / "p/gone.txt").symlink_to("nowhere.txt")
+    assert find("p")[0] == ["p/b.jpg", "p/gone.jpg"]
+    with pytest.raises(PhotoNotFound, match=r"^no such file$"):
+        decode_photo("p/gone.jpg", size=8)
+
+
+@posix_only
+def test_hard_links_keep_a_row_each(inside: Path) -> None:
+    touch(inside, "p/a.jpg")
+    (inside / "p/b.jpg").hardlink_to(inside / "p/a.jpg")
+    assert find("p")[0] == ["p/a.jpg", "p/b.jpg"]
+
+
+@posix_only
+@pytest.mark.timeout(20)
+def test_fifo_socket_and_device_are_never_opened(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(inside, "p/z.jpg")
+    os.mkfifo(inside / "p/fifo.jpg")
+    (inside / "p/null.jpg").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("p/socket.jpg")
+        assert find("p")[0] == ["p/z.jpg"]
+        monkeypatch.setattr(os, "open", lambda *_, **__: pytest.fail("opened"))
+        for name in ("fifo", "null", "socket"):
+            assert find(f"p/{name}.jpg")[0] == [f"p/{name}.jpg"]
+            with pytest.raises(PhotoNotReadable, match=r"^not a regular file$"):
+                decode_photo(f"p/{name}.jpg", size=8)
+
+
+def test_an_unreadable_folder_is_a_warning_and_its_siblings_go_on(
+    inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(inside, "p/a/1.jpg", "p/b/2.jpg", "p/c/3.jpg")
+    scandir = os.scandir
+
+    def guarded(folder: str) -> object:
+        if folder == "p/b":  # as for a folder of another user; the tests may run as root, whom nothing stops
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    found, warnings = find("p")
+    assert found == ["p/a/1.jpg", "p/c/3.jpg"]
+    assert warnings == ["folder p/b cannot be read, its photos are left out: Permission denied"]
+
+
+def test_outputs_of_the_run_are_never_read_as_input(inside: Path) -> None:
+    touch(inside, "p/a.jpg", "p/map.png", "p/q/map.png")
+    assert find("p", exclude=["./p/../p/map.png", "p/not-yet.png"])[0] == ["p/a.jpg", "p/q/map.png"]
+    found, warnings = find("p/map.png", "p/a.jpg", exclude=[str(inside / "p/map.png")])
+    assert found == ["p/a.jpg"]
+    assert warnings == ["p/map.png is an output of this run: not read as a photo"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse names that are not UTF-8")
+def test_names_that_are_not_utf8_or_hold_control_characters_survive(inside: Path) -> None:
+    names = [b"\xff\xfe.jpg", b"a\nb\t\x1b[31m.jpg", b"-x.jpg", b"=cmd|'.jpg"]
+    for name in names:
+        Path(os.fsdecode(b"p/" + name)).parent.mkdir(exist_ok=True)
+        Path(os.fsdecode(b"p/" + name)).touch()
+    found, _ = find("p")
+    assert [os.fsencode(path) for path in found] == [b"p/" + name for name in sorted(names)]
+    assert find(os.fsdecode(names[0]))[0] == [os.fsdecode(names[0])]
+
+
+def test_a_missing_argument_is_named_before_any_work(inside: Path) -> None:
+    touch(inside, "a.jpg", "-x.jpg")
+    check_arguments(["a.jpg", ".", "-x.jpg"])
+    with pytest.raises(UsageError, match=r"no such file or folder: missing\?\.jpg"):
+        check_arguments(["a.jpg", "missing\x1b.jpg"])
+    with pytest.raises(UsageError):
+        check_arguments(["a.jpg/b.jpg"])
+    with pytest.raises(UsageError):
+        check_arguments(["nul\0.jpg"])
+
+
+@posix_only
+def test_a_dangling_link_as_argument_is_there(inside: Path) -> None:
+    (inside / "gone.jpg").symlink_to("nowhere.jpg")
+    check_arguments(["gone.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("data", "null", "expected"),
+    [
+        (b"a.jpg\nb c.jpg\n", False, ["a.jpg", "b c.jpg"]),
+        (b"\n\na.jpg\r\n\r\nb.jpg\r", False, ["a.jpg", "b.jpg"]),
+        (b"a.jpg\0b.jpg\0", False, ["a.jpg", "b.jpg"]),
+        (b"a\nb.jpg\0\0c.jpg\r\0-x.jpg", True, ["a\nb.jpg", "c.jpg\r", "-x.jpg"]),
+        (b"", False, []),
+        (b"\xff.jpg", False, [os.fsdecode(b"\xff.jpg")]),
+    ],
+)
+def test_lists_of_paths_may_have_blank_lines_crlf_and_nul(
+    data: bytes, null: bool, expected: list[str]
+) -> None:
+    assert list(read_path_list(io.BytesIO(data), null)) == expected
+
+
+def test_a_list_is_read_as_it_arrives() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stream, open(writing, "wb", buffering=0) as pipe:
+        paths = read_path_list(stream, null=False)
+        pipe.write(b"a.jpg\nb.j")
+        assert next(paths) == "a.jpg"
+        pipe.write(b"pg\n")
+        assert next(paths) == "b.jpg"
+
+
+def test_a_stream_without_separators_is_refused_and_not_collected() -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return b"x" * size
+
+    with pytest.raises(UsageError, match="longer than any path"):
+        next(read_path_list(Endless(), null=False))  # type: ignore[arg-type]
+
+
+def test_memory_does_not_grow_with_the_tree(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200,000 files in 200 folders, as the file system would tell them: 45 MB of paths, were they kept."""
+
+    class Entry:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    class Listing(list[Entry]):
+        def __enter__(self) -> Listing:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+    def scandir(folder: str) -> Listing:
+        if folder == "p":
+            return Listing(Entry(f"folder{number:06}") for number in range(200))
+        return Listing(Entry(f"photo{number:06}.jpg") for number in range(1000))
+
+    real_stat, file_status = os.stat, os.stat(__file__)
+
+    def fake_stat(path: str, **_: object) -> os.stat_result:
+        if path.endswith(".jpg"):
+            return file_status
+        folder = list(real_stat(inside))
+        folder[1] = hash(path)
+        return os.stat_result(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "stat", fake_stat)
+    tracemalloc.start()
+    count = sum(1 for _ in find_photos(["p"], on_warning=print))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 200_000
+    assert peak < 2**20
