@@ -33,6 +33,7 @@ class _Column:
     title: str
     width: int
     right: bool = False
+    keep_end: bool = False
 
 
 class TableWriter:
@@ -65,7 +66,7 @@ class TableWriter:
             for candidate in prediction.candidates:
                 self._line(self._row(prediction, candidate))
         else:
-            self._line(Text(self._fit(prediction.photo, self._width), style="bold"))
+            self._line(Text(self._fit(prediction.photo, self._width, keep_end=True), style="bold"))
             for candidate in prediction.candidates:
                 self._write_narrow(candidate)
         for label, words in (
@@ -133,7 +134,7 @@ class TableWriter:
                 self._wrapped(words, style, indent=2 * _INDENT)
 
     def _write_failure(self, prediction: Prediction) -> None:
-        self._line(Text(self._fit(prediction.photo, self._width), style="bold"))
+        self._line(Text(self._fit(prediction.photo, self._width, keep_end=True), style="bold"))
         self._wrapped(f"failed: {prediction.error}", style="red")
 
     def _wrapped(self, words: str, style: str, indent: int = _INDENT) -> None:
@@ -147,16 +148,21 @@ class TableWriter:
 
     def _join(self, cells: list[str]) -> str:
         fitted: Iterator[str] = (
-            self._fit(cell, column.width, right=column.right, pad=True)
+            self._fit(cell, column.width, right=column.right, pad=True, keep_end=column.keep_end)
             for cell, column in zip(cells, self._columns, strict=True)
         )
         return " ".join(fitted).rstrip()
 
-    def _fit(self, words: str, width: int, *, right: bool = False, pad: bool = False) -> str:
+    def _fit(
+        self, words: str, width: int, *, right: bool = False, pad: bool = False, keep_end: bool = False
+    ) -> str:
         words = self._shown(words)
         space = width - cell_len(words)
         if space < 0:
-            return set_cell_size(words, max(width - len(self._ellipsis), 0)) + self._ellipsis
+            room = max(width - len(self._ellipsis), 0)
+            if keep_end:
+                return self._ellipsis + set_cell_size(words[::-1], room)[::-1]
+            return set_cell_size(words, room) + self._ellipsis
         padding = " " * space if pad else ""
         return padding + words if right else words + padding
 
@@ -179,7 +185,7 @@ def _columns(width: int) -> tuple[_Column, ...]:
     rank = _Column("#", 3, right=True)
     free = width - rank.width - sum(column.width for column in fixed) - len(fixed) - 2
     photo = free // 2
-    return (_Column("photo", photo), rank, _Column("place", free - photo), *fixed)
+    return (_Column("photo", photo, keep_end=True), rank, _Column("place", free - photo), *fixed)
 
 
 def _place(candidate: Candidate) -> str:

@@ -61,6 +61,16 @@ def test_rows_appear_as_photos_finish(located: Prediction) -> None:
     assert "Arezzo" in stream.getvalue()
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_of_a_long_path_the_file_name_is_shown(located: Prediction, width: int) -> None:
+    path = "/home/user/pictures/from the holidays/2024/DSCN0010.jpg"
+    text = table(
+        Prediction(path, located.candidates), Prediction("/x" * 100 + path, error="none"), width=width
+    )
+    assert text.count("/DSCN0010.jpg") == 2
+    assert "…" in text
+
+
 def test_control_characters_in_a_name_reach_no_terminal() -> None:
     text = table(
         Prediction(photo="a\x1b]0;x\x07\x1b[31m\nb\u202egpj.jpg", error="no \x1b[2J file"), terminal=True

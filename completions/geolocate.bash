@@ -1,0 +1,81 @@
+# bash completion for geolocate
+# Written by scripts/build_completions.py from the program's own options: do not edit.
+
+_geolocate() {
+    local IFS=$' \t\n'
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command="" options="" words="" kind="" ended="" name clash="" i
+    COMPREPLY=()
+
+    # --option=value arrives as three words.
+    if [[ $current == "=" ]]; then
+        current=""
+    elif [[ $previous == "=" ]]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+
+    if ((COMP_CWORD > 1)); then
+        case ${COMP_WORDS[1]} in
+            predict|export) command=${COMP_WORDS[1]} ;;
+            *) command=predict ;;
+        esac
+    fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == "--" ]] && ended=1
+    done
+
+    case $command in
+        "") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help --version" words="predict export" kind=file ;;
+        "predict") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
+    esac
+
+    if [[ -z $ended ]]; then
+        case "${command:-predict}:$previous" in
+            "predict:-k"|"predict:--top-k") kind=value-none words="" ;;
+            "predict:--ranking") kind=value-words words="merged points published" ;;
+            "predict:--csv") kind=value-file words="" ;;
+            "predict:--jsonl") kind=value-file words="" ;;
+            "predict:--geocoder") kind=value-none words="" ;;
+            "predict:--geocoder-key") kind=value-none words="" ;;
+            "predict:--geocoder-domain") kind=value-none words="" ;;
+            "predict:--geocoder-ranks") kind=value-none words="" ;;
+            "predict:--user-agent") kind=value-none words="" ;;
+            "predict:--model") kind=value-file words="" ;;
+            "predict:--max-pixels") kind=value-none words="" ;;
+            "predict:--device") kind=value-words words="auto cuda cpu" ;;
+            "predict:--batch-size") kind=value-none words="" ;;
+            "predict:--workers") kind=value-none words="" ;;
+            "export:--output") kind=value-file words="" ;;
+            "export:--name") kind=value-none words="" ;;
+            "export:--gallery") kind=value-file words="" ;;
+            "export:--precision") kind=value-words words="fp32" ;;
+            "export:--parity-limit") kind=value-none words="" ;;
+        esac
+        if [[ $kind != value-* && $current == -* ]]; then
+            COMPREPLY=($(compgen -W "$options" -- "$current"))
+            compopt +o default 2>/dev/null
+            return
+        fi
+    fi
+
+    case $kind in
+        *file) ;;
+        *dir) compopt +o default -o dirnames 2>/dev/null ;;
+        *) compopt +o default 2>/dev/null ;;
+    esac
+    [[ -n $words ]] && COMPREPLY=($(compgen -W "$words" -- "$current"))
+
+    # Without a match bash completes files by itself; beside command names they have to be listed here.
+    if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
+        while IFS= read -r name; do
+            case $name in
+                predict|export) clash=1 ;; # such a folder is reached as ./NAME
+                *) COMPREPLY+=("$name") ;;
+            esac
+        done < <(compgen -f -- "$current")
+        [[ -z $clash ]] && compopt -o filenames 2>/dev/null
+    fi
+}
+
+complete -o default -F _geolocate geolocate
