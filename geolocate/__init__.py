@@ -4,3 +4,26 @@
 >>> for prediction in Geolocator.load("starter").locate(["photos/"], top_k=5):  # doctest: +SKIP
 ...     print(prediction.photo, prediction.candidates[0].position)
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geolocate.geolocator import Geolocator
+    from geolocate.records import Prediction
+
+__all__ = ["Geolocator", "Prediction"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports on first use, so that the command line starts without numpy and onnxruntime."""
+    if name == "Geolocator":
+        from geolocate.geolocator import Geolocator
+
+        return Geolocator
+    if name == "Prediction":
+        from geolocate.records import Prediction
+
+        return Prediction
+    raise AttributeError(f"module 'geolocate' has no attribute {name!r}")

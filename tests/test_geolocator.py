@@ -1,0 +1,208 @@
+"""The pipeline on real decoders and the shipped starter: what a user of the Python interface relies on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from geopy.distance import geodesic
+from numpy.typing import NDArray
+
+import geolocate.geolocator as pipeline
+from geolocate import Geolocator
+from geolocate.errors import DeviceError, UsageError
+from geolocate.records import Prediction
+from geolocate.writers.rows import rows_of
+
+
+@pytest.fixture(scope="module")
+def starter() -> Geolocator:
+    return Geolocator.load("starter", device="cpu", say=lambda text: None)
+
+
+def written(predictions: list[Prediction]) -> list[dict[str, object]]:
+    return [row for prediction in predictions for row in rows_of(prediction)]
+
+
+def test_a_photo_gets_candidates_with_everything_a_row_needs(starter: Geolocator, drawn_photos: Path) -> None:
+    predictions = list(starter.locate([drawn_photos], top_k=5))
+    assert [Path(p.photo).name for p in predictions] == sorted(p.name for p in drawn_photos.iterdir())
+    for prediction in predictions:
+        assert prediction.error is None
+        assert prediction.model == "starter"
+        assert [c.rank for c in prediction.candidates] == [1, 2, 3, 4, 5]
+        probabilities = [c.probability for c in prediction.candidates]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0 < sum(probabilities) <= 1
+        assert prediction.candidates[0].radius_km is not None
+        assert prediction.candidates[0].radius_km > 0
+        assert all(c.radius_km is None for c in prediction.candidates[1:])
+        for candidate in prediction.candidates:
+            assert candidate.named is not None
+            assert candidate.named.place is not None
+            assert len(candidate.named.place.country_code) == 2
+            assert prediction.exif is not None
+            here = (candidate.position.latitude, candidate.position.longitude)
+            truth = (prediction.exif.latitude, prediction.exif.longitude)
+            assert candidate.error_km == pytest.approx(geodesic(here, truth).km, rel=1e-9)
+
+
+def test_the_drawn_positions_come_back_from_exif(starter: Geolocator, drawn_photos: Path) -> None:
+    found = {Path(p.photo).stem: p.exif for p in starter.locate([drawn_photos])}
+    assert found["atacama"] is not None
+    assert (found["atacama"].latitude, found["atacama"].longitude) == pytest.approx((-23.9045, -68.2001))
+    assert all(p.exif is None for p in starter.locate([drawn_photos], exif=False))
+
+
+def test_a_photo_gets_the_same_row_in_every_batch(drawn_photos: Path) -> None:
+    rows = [
+        written(
+            list(Geolocator.load("starter", device="cpu", batch_size=size).locate([drawn_photos], top_k=5))
+        )
+        for size in (1, 2, 3, 8)
+    ]
+    assert rows[0] == rows[1] == rows[2] == rows[3]
+
+
+def test_a_photo_gets_the_same_row_alone_and_among_others(starter: Geolocator, drawn_photos: Path) -> None:
+    together = {p.photo: p for p in starter.locate([drawn_photos], top_k=5)}
+    for photo, prediction in together.items():
+        assert written(list(starter.locate([photo], top_k=5))) == written([prediction])
+
+
+def test_one_bad_photo_costs_one_row_and_keeps_its_place(
+    starter: Geolocator, drawn_photos: Path, tmp_path: Path
+) -> None:
+    good = sorted(drawn_photos.iterdir())
+    shutil.copy(good[0], tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_bytes(good[1].read_bytes()[:20_000])
+    (tmp_path / "c.jpg").write_bytes(b"")
+    shutil.copy(good[2], tmp_path / "d.jpg")
+    (tmp_path / "e.jpg").symlink_to(tmp_path / "nowhere")
+    predictions = list(starter.locate([tmp_path], top_k=3))
+    assert [Path(p.photo).name for p in predictions] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
+    assert [p.error is None for p in predictions] == [True, False, False, True, False]
+    assert [len(p.candidates) for p in predictions] == [3, 0, 0, 3, 0]
+    alone = next(iter(starter.locate([good[2]], top_k=3)))
+    assert predictions[3].candidates == alone.candidates
+
+
+def test_a_photo_for_which_the_model_gives_nan_does_not_take_its_batch_along(
+    starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(starter.locate([drawn_photos]))
+    encode = starter._encode
+
+    def with_nan(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        embeddings = encode(pixels).copy()
+        embeddings[1:2] = np.nan
+        return embeddings
+
+    monkeypatch.setattr(starter, "_encode", with_nan)
+    found = list(starter.locate([drawn_photos]))
+    assert found[1].error == "the model gave no number for this photo"
+    assert found[1].candidates == ()
+    assert [found[i] for i in (0, 2, 3)] == [expected[i] for i in (0, 2, 3)]
+
+
+def test_a_batch_too_large_for_memory_is_halved_and_said_once(
+    drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    small = Geolocator.load("starter", device="cpu", batch_size=4, say=said.append)
+    expected = written(list(small.locate([drawn_photos])))
+    encoder = small._encoder
+
+    def limited(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels) > 2:
+            raise MemoryError
+        return encoder(pixels)
+
+    monkeypatch.setattr(small, "_encoder", limited)
+    assert written(list(small.locate([drawn_photos]))) == expected
+    assert said == ["not enough memory for the batch, going on with 2"]
+
+
+def test_photos_are_read_lazily_and_a_bounded_number_ahead(
+    starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = str(next(drawn_photos.iterdir()))
+    asked = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield photo
+
+    predictions = starter.locate(endless())
+    assert len(list(itertools.islice(predictions, 20))) == 20
+    assert asked <= 20 + 4 * starter._batch_size + starter._workers
+    predictions.close()  # type: ignore[attr-defined]
+
+
+def test_a_photo_that_changes_nothing_about_orientation_is_decoded_upright(
+    starter: Geolocator, real_photos: Path
+) -> None:
+    upright, *turned = (
+        next(iter(starter.locate([real_photos / "exif" / f"landscape_{n}.jpg"]))) for n in range(1, 9)
+    )
+    for other in turned:
+        assert other.candidates[0].probability == pytest.approx(upright.candidates[0].probability, rel=0.2)
+
+
+def test_rankings_differ_only_in_what_they_count_as_one(starter: Geolocator, drawn_photos: Path) -> None:
+    photo = next(drawn_photos.iterdir())
+    points = next(iter(starter.locate([photo], top_k=10, ranking="points")))
+    published = next(iter(starter.locate([photo], top_k=10, ranking="published")))
+    # The starter's gallery has no duplicates, so the two agree.
+    assert points.candidates == published.candidates
+    merged = next(iter(starter.locate([photo], top_k=10_000)))
+    everything = next(iter(starter.locate([photo], top_k=20_000, ranking="points")))
+    by_position = {c.position: c.probability for c in everything.candidates}
+    assert len(merged.candidates) < len(everything.candidates)
+    assert all(c.probability >= by_position[c.position] for c in merged.candidates)
+    for predicted in (merged, everything):
+        assert sum(c.probability for c in predicted.candidates) == pytest.approx(1, abs=1e-4)
+
+
+def test_top_k_of_nothing_is_refused_before_any_work(starter: Geolocator) -> None:
+    with pytest.raises(UsageError):
+        starter.locate(["nowhere.jpg"], top_k=0)
+
+
+def test_asking_for_cuda_where_there_is_none_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geolocate.session.cuda_problem", lambda: "no NVIDIA driver")
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        Geolocator.load("starter", device="cuda")
+
+
+def test_auto_falls_back_to_the_cpu_and_says_why_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geolocate.session.cuda_problem", lambda: "no NVIDIA driver")
+    said: list[str] = []
+    assert Geolocator.load("starter", device="auto", say=said.append).device == "cpu"
+    assert said == ["running on the CPU: no NVIDIA driver"]
+
+
+def test_geodesic_is_on_the_ellipsoid() -> None:
+    # A quarter of a meridian of WGS-84 is 10,001.966 km, of the mean sphere 10,007.557 km.
+    north_pole, equator = pipeline.Position(90, 0), pipeline.Position(0, 0)
+    assert pipeline.geodesic_km(north_pole, equator) == pytest.approx(10_001.966, abs=0.001)
+
+
+def test_the_real_photos_read_as_csv(starter: Geolocator, real_photos: Path) -> None:
+    """The five photos of Arezzo have real positions; each of the five ranks says how far off it is."""
+    buffer = io.StringIO()
+    predictions = list(starter.locate([real_photos / "exif" / "DSCN0010.jpg"], top_k=5))
+    table = csv.DictWriter(buffer, fieldnames=list(written(predictions)[0]))
+    table.writerows(written(predictions))
+    assert predictions[0].exif is not None
+    assert predictions[0].exif.latitude == pytest.approx(43.467448, abs=1e-5)
+    assert predictions[0].exif.longitude == pytest.approx(11.885127, abs=1e-5)
+    assert len(buffer.getvalue().splitlines()) == 5
