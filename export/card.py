@@ -8,16 +8,17 @@ from typing import Any
 from geolocate.bundle import Manifest
 
 MISUSE = """\
-Where a photo was taken can harm the people in it. Results are hypotheses, not findings. Do not use them to find,
-follow, identify or expose a person, nor to decide about one."""
+Where a photo was taken can harm the people in it. Results are hypotheses, not findings. Do not use them to
+find, follow, identify or expose a person, nor to decide about one."""
 
 
 def card(manifest: Manifest, gallery_size: int, gallery_method: str) -> str:
     """The text of CARD.md; its first line says whether the weights mean anything."""
+    title = f"{manifest.name} {manifest.version}"
     first = (
-        f"**{manifest.name} {manifest.version}: trained.**"
+        f"**{title}: trained.**"
         if manifest.trained
-        else f"**{manifest.name} {manifest.version} is UNTRAINED: its weights are random numbers, and so are its guesses.**"
+        else f"**{title} is UNTRAINED: its weights are random numbers, and so are its guesses.**"
     )
     accuracy = (
         "\n".join(f"- {name}: {value}" for name, value in manifest.accuracy.items())
@@ -28,9 +29,9 @@ def card(manifest: Manifest, gallery_size: int, gallery_method: str) -> str:
 
 # {manifest.name}
 
-Image and location encoders in the manner of GeoCLIP (Vivanco Cepeda, Nayak, Shah; NeurIPS 2023, arXiv 2309.16020),
-exported to ONNX. Input: {manifest.image.size} x {manifest.image.size} pixels; features of width \
-{manifest.feature_dim}; embeddings of width {manifest.embedding_dim}.
+Image and location encoders in the manner of GeoCLIP (Vivanco Cepeda, Nayak, Shah; NeurIPS 2023, arXiv
+2309.16020), exported to ONNX. Input: {manifest.image.size} x {manifest.image.size} pixels; features of \
+width {manifest.feature_dim}; embeddings of width {manifest.embedding_dim}.
 
 ## Data
 {manifest.source}

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with `config.json` and `weights.safetensors`. No pickles, so nothing in one is executed."""
+"""Checkpoints: a folder with `config.json` and `weights.safetensors`. No pickles: nothing is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX graphs from torch encoders, and the retrieval graph: self-contained, without a trace of where they were built."""
+"""ONNX graphs: the encoders out of torch, and retrieval; self-contained, without a trace of the machine."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def location_encoder_graph(encoder: LocationEncoder) -> ModelProto:
 def retrieval_graph(embedding_dim: int) -> ModelProto:
     """Embeddings against a gallery: the posterior over its points and the strongest of them.
 
-    Inputs `image_embedding` (N, d), `gallery` (M, d), `log_prior` (M,), `logit_factor` (), all float32, and `top`
-    int64 (1,). Outputs `posterior` (N, M) = softmax(logit_factor * image_embedding @ gallery^T + log_prior),
-    `top_probability` (N, top) and `top_index` int64 (N, top), strongest first.
+    Inputs `image_embedding` (N, d), `gallery` (M, d), `log_prior` (M,), `logit_factor` (), all float32, and
+    `top` int64 (1,). Outputs `posterior` (N, M), softmax(logit_factor * image_embedding @ gallery^T +
+    log_prior), `top_probability` (N, top) and `top_index` int64 (N, top), strongest first.
     """
     floats, ints = TensorProto.FLOAT, TensorProto.INT64
     nodes = [
@@ -99,8 +99,8 @@ def _export(module: nn.Module, example: Tensor, input_name: str, output_name: st
             dynamic_shapes=({0: torch.export.Dim("N")},),
             opset_version=OPSET,
             dynamo=True,
-            # Its optimiser would fold batch norms into the weights, which float16 then no longer holds: constants
-            # are folded below instead, and ONNX Runtime folds the norms when it loads the graph.
+            # Its optimiser would fold batch norms into the weights, which float16 then no longer holds.
+            # Constants are folded below instead; ONNX Runtime folds the norms when it loads the graph.
             optimize=False,
             verbose=False,
         )
@@ -116,7 +116,7 @@ def _export(module: nn.Module, example: Tensor, input_name: str, output_name: st
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keeps the exporter's own deprecation warnings and progress from the user: nothing there is theirs to mend."""
+    """Keeps the exporter's own deprecation warnings and progress from the user, who cannot mend them."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -147,8 +147,8 @@ def _finish(model: ModelProto) -> ModelProto:
 def store_as_half(model: ModelProto) -> ModelProto:
     """Stores weights that float16 holds exactly as float16, with a Cast to float32 in front of their use.
 
-    Lossless, and half the size: ONNX Runtime folds the casts when it loads the graph. Weights that float16 would
-    round stay as they are. Changes `model` and returns it.
+    Lossless, and half the size: ONNX Runtime folds the casts when it loads the graph. Weights that float16
+    would round stay as they are. Changes `model` and returns it.
     """
     graph = model.graph
     casts = []
@@ -178,4 +178,5 @@ def graph_bytes(model: ModelProto) -> bytes:
     """
     if model.ByteSize() >= MAX_GRAPH_BYTES:
         raise ValueError("the graph is 2 GB or larger and does not fit into one file")
-    return model.SerializeToString(deterministic=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content

@@ -6,8 +6,8 @@ References:
 - Random Fourier features (Tancik et al. 2020): https://arxiv.org/abs/2006.10739
 - Equal Earth (Šavrič, Patterson, Jenny 2018): https://doi.org/10.1080/13658816.2018.1504949
 
-N photos or coordinates, S side of the input in pixels, c width of the backbone's features, d width of the shared
-space, F frequencies, H hidden width.
+N photos or coordinates, S side of the input in pixels, c width of the backbone's features, d width of the
+shared space, F frequencies, H hidden width.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ImageConfig:
     """Sizes of the image encoder.
 
     Attributes:
-        vision: open_clip's description of a vision tower (the fields of its `CLIPVisionCfg`); `image_size` is S.
+        vision: open_clip's description of a vision tower (its `CLIPVisionCfg`); `image_size` is S.
         feature_dim: c, width of the tower's projected features.
         quick_gelu: the activation of OpenAI's own CLIP weights.
         mean, std: by channel on the scale 0 to 1; those of CLIP unless told otherwise.
@@ -113,7 +113,8 @@ class ModelConfig:
 
 def unit(x: Tensor) -> Tensor:
     """L2-normalises the rows of (N, d)."""
-    return x / x.norm(dim=-1, keepdim=True)  # (N, d)
+    length: Tensor = x.norm(dim=-1, keepdim=True)  # (N, 1)
+    return x / length  # (N, d)
 
 
 class ImageEncoder(nn.Module):
@@ -161,8 +162,8 @@ def vision_tower(config: ImageConfig) -> nn.Module:
 def equal_earth(coordinates: Tensor) -> Tensor:
     """Latitude and longitude in degrees (N, 2) to Equal Earth (N, 2), in the dtype given.
 
-    For training, where coordinates carry gradients or noise; inference uses :func:`geolocate.equal_earth.project`,
-    which is always float64.
+    For training, where coordinates carry noise; inference uses :func:`geolocate.equal_earth.project`, which
+    is always float64.
     """
     latitude, longitude = torch.deg2rad(coordinates).unbind(dim=1)  # (N,), (N,)
     theta = torch.asin(math.sqrt(3.0) / 2.0 * torch.sin(latitude))  # (N,)
@@ -243,4 +244,5 @@ class GeoModel(nn.Module):
         """Pixels (N, S, S, 3) and degrees (M, 2) to logits (N, M)."""
         images = self.image_encoder(pixels)  # (N, d)
         locations = self.location_encoder(equal_earth(coordinates))  # (M, d)
-        return self.logit_scale.exp() * images @ locations.T  # (N, M)
+        logits: Tensor = self.logit_scale.exp() * images @ locations.T  # (N, M)
+        return logits

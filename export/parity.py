@@ -66,13 +66,11 @@ def run_batched(session: onnxruntime.InferenceSession, rows: NDArray[Any], batch
     return result
 
 
-def generated_photos(
-    count: int, size: int, seed: int = PARITY_SEED
-) -> NDArray[np.uint8]:
-    """Pictures with about the statistics of photos, uint8 (count, size, size, 3): the same for the same arguments.
+def generated_photos(count: int, size: int, seed: int = PARITY_SEED) -> NDArray[np.uint8]:
+    """Pictures with about the statistics of photos, uint8 (count, size, size, 3), the same for the same seed.
 
-    Each is noise whose amplitude falls with frequency, as in nature, under a gradient of light, with a few sharp
-    shapes; brightness and contrast differ from picture to picture.
+    Each is noise whose amplitude falls with frequency, as in nature, under a gradient of light, with a few
+    sharp shapes; brightness and contrast differ from picture to picture.
     """
     generator = np.random.default_rng(seed)
     return np.stack([_generated_photo(generator, size) for _ in range(count)])
@@ -84,8 +82,11 @@ def _generated_photo(generator: np.random.Generator, size: int) -> NDArray[np.ui
     spectrum = np.fft.fft2(generator.normal(size=(3, size, size))) * amplitude  # (3, S, S)
     noise = np.fft.ifft2(spectrum).real  # (3, S, S)
     noise /= np.abs(noise).max(axis=(1, 2), keepdims=True)
-    light = np.linspace(*generator.uniform(-0.6, 0.6, size=2), size)[None, :, None]  # (1, S, 1)
-    scene = generator.uniform(60, 190, size=(3, 1, 1)) + generator.uniform(30, 120) * (noise + light)  # (3, S, S)
+    top, bottom = (float(value) for value in generator.uniform(-0.6, 0.6, size=2))
+    light = np.linspace(top, bottom, size)[None, :, None]  # (1, S, 1)
+    scene = generator.uniform(60, 190, size=(3, 1, 1)) + generator.uniform(30, 120) * (
+        noise + light
+    )  # (3, S, S)
     picture = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8).transpose(1, 2, 0))
     draw = ImageDraw.Draw(picture)
     for _ in range(int(generator.integers(2, 8))):
@@ -114,8 +115,8 @@ def measure_parity(
         gallery_embeddings: float32 (M, d), by the exported location encoder.
 
     Returns:
-        What `parity` of the manifest records: an :class:`Agreement` by graph, and `top1_drift_km`, how far the best
-        gallery point of a photo lies from torch's at most.
+        What `parity` of the manifest records: an :class:`Agreement` by graph, and `top1_drift_km`, how far the
+        best gallery point of a photo lies from torch's at most.
 
     Raises:
         ValueError: too few photos.
@@ -123,10 +124,15 @@ def measure_parity(
     if len(photos) < PARITY_PHOTOS:
         raise ValueError(f"parity needs at least {PARITY_PHOTOS} photos, not {len(photos)}")
     with torch.inference_mode():
-        features = torch.cat([model.image_encoder.features(photo) for photo in torch.from_numpy(photos).split(4)])
+        pixels = torch.from_numpy(photos)  # (N, S, S, 3)
+        features = torch.cat(
+            [model.image_encoder.features(pixels[at : at + 4]) for at in range(0, len(pixels), 4)]
+        )  # (N, c)
         torch_images = model.image_encoder.head(features).numpy()  # (N, d)
         projected = torch.from_numpy(project(coordinates).astype(np.float32))  # (M, 2)
-        torch_gallery = torch.cat([model.location_encoder(part) for part in projected.split(1024)]).numpy()  # (M, d)
+        torch_gallery = torch.cat(
+            [model.location_encoder(projected[at : at + 1024]) for at in range(0, len(projected), 1024)]
+        ).numpy()  # (M, d)
     onnx_images = run_batched(graphs["image_encoder"], photos, 4)  # (N, d)
     onnx_heads = run_batched(graphs["image_head"], features.numpy(), 4)  # (N, d)
     chosen = np.linspace(0, len(coordinates) - 1, min(len(coordinates), PARITY_COORDINATES)).astype(int)
@@ -152,7 +158,8 @@ def enforce_parity(parity: Mapping[str, Any], limit: float) -> None:
     """Refuses a measurement past the limit.
 
     Raises:
-        ParityError: a value differs by more than `limit` or is not a number, or a photo's best place is another one.
+        ParityError: a value differs by more than `limit` or is not a number, or a photo's best place is
+            another one.
     """
     for name, agreement in parity.items():
         if name == "top1_drift_km":

@@ -1,7 +1,7 @@
 """Builds the starter bundle: `python -m geolocate_export.starter [FOLDER]`, by default models/starter.
 
-Small encoders of our own sizes with seeded random weights, and a gallery of places from the whole inhabited world.
-The same versions of the libraries give the same bytes.
+Small encoders of our own sizes with seeded random weights, and a gallery of places from the whole inhabited
+world. The same versions of the libraries give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ NAME = "starter"
 VERSION = "0"
 SEED = 20231210
 
-#: MobileNetV2 as open_clip's vision tower, and a location encoder a quarter as wide as GeoCLIP's: 2.4 M + 0.6 M weights.
+#: MobileNetV2 as open_clip's vision tower, and a location encoder a quarter as wide as GeoCLIP's: 2.4 and 0.6
+#: million weights.
 CONFIG = ModelConfig(
     image=ImageConfig(
         vision={
@@ -43,22 +44,23 @@ CONFIG = ModelConfig(
     embedding_dim=128,
 )
 
-#: Distance that a place of a million people keeps from larger ones in the gallery; it grows as 1 / sqrt(population).
+#: Distance that a place of a million people keeps from larger ones; it grows as 1 / sqrt(population).
 SPACING_KM_AT_MILLION = 9.0
-#: Bounds of that distance: no two points closer, no inhabited land farther from one.
+#: Bounds of that distance; the upper one is how far from the gallery an inhabited place can lie.
 MIN_SPACING_KM, MAX_SPACING_KM = 8.0, 100.0
 #: Each country or territory has at least its so many largest places, whatever their distance.
 PLACES_PER_COUNTRY = 3
 
 GALLERY_METHOD = (
-    f"Places of GeoNames, walked through by decreasing population: a place enters unless one already in stands nearer "
-    f"than {SPACING_KM_AT_MILLION:g} km / sqrt(population in millions), at least {MIN_SPACING_KM:g} and at most "
-    f"{MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places of every country and territory. So cities "
-    "stand close together and lonely villages count, islands and small countries included. Every point has the weight 1."
+    "Places of GeoNames, walked through by decreasing population: a place enters unless one already in stands "
+    f"nearer than {SPACING_KM_AT_MILLION:g} km / sqrt(population in millions), at least {MIN_SPACING_KM:g} and at "
+    f"most {MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places of every country and territory. "
+    "So cities stand close together and lonely villages count, islands and small countries included. Every point "
+    "has the weight 1."
 )
 SOURCE = (
-    "Encoders: sizes of this project's own choice, weights random (seeded), trained on nothing. Gallery and names: "
-    "GeoNames (https://www.geonames.org), CC BY 4.0."
+    "Encoders: sizes of this project's own choice, weights random (seeded), trained on nothing. "
+    "Gallery and names: GeoNames (https://www.geonames.org), CC BY 4.0."
 )
 LICENCE = "MIT; gallery CC BY 4.0 (GeoNames)"
 

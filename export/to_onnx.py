@@ -1,7 +1,7 @@
 """From a torch model to a bundle: graphs, gallery, manifest and card, let out only where parity holds.
 
-The bundle is built in a temporary folder beside its place and moved there at the end: a failure leaves nothing, and
-an earlier bundle stays as it was.
+The bundle is built in a temporary folder beside its place and moved there at the end: a failure leaves nothing,
+and an earlier bundle stays as it was.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def export_bundle(
 
 
 def refuse_existing(output: Path, force: bool) -> None:
-    """Raises OutputError where `output` exists: at all without `force`, and with it unless it is a bundle or empty."""
+    """Raises OutputError where `output` exists, unless with `force` it is a bundle or an empty folder."""
     if not output.exists() and not output.is_symlink():
         return
     if not force:
@@ -185,7 +185,7 @@ def _build(
 def embed_coordinates(
     session: onnxruntime.InferenceSession, coordinates: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Degrees (M, 2) to embeddings (M, d): projected in float64, then through the exported location encoder."""
+    """Degrees (M, 2) to embeddings (M, d): projected in float64, then by the exported location encoder."""
     return run_batched(session, project(coordinates).astype(np.float32), GALLERY_BATCH)
 
 

@@ -1,8 +1,8 @@
 """The Equal Earth projection, as GeoCLIP scales it: what the location encoder takes in place of degrees.
 
-Šavrič, Patterson, Jenny: "The Equal Earth map projection" (2018), https://doi.org/10.1080/13658816.2018.1504949;
-the scale is that of GeoCLIP (arXiv 2309.16020). Computed in float64: the location encoder's highest frequencies turn
-the float32 rounding of degrees into visible differences of the embedding.
+Šavrič, Patterson, Jenny: The Equal Earth map projection (2018), https://doi.org/10.1080/13658816.2018.1504949;
+the scale is that of GeoCLIP (arXiv 2309.16020). Computed in float64: the location encoder's highest
+frequencies turn the float32 rounding of degrees into visible differences of the embedding.
 """
 
 from __future__ import annotations

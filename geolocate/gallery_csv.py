@@ -1,7 +1,7 @@
 """Galleries from CSV files: coordinates read, checked and deduplicated before anything is embedded.
 
-The commonest mistakes (columns swapped, radians in place of degrees, text) are refused with a hint: a wrong gallery
-would give wrong places without an error.
+The commonest mistakes (columns swapped, radians in place of degrees, text) are refused with a hint: a wrong
+gallery would give wrong places without an error.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def read_gallery(path: Path) -> GalleryPoints:
     """Reads a CSV with a header that names `LAT` and `LON` (any case, any place, other columns ignored).
 
     Raises:
-        GalleryError: it cannot be read, lacks the columns or any row, or holds text, NaN, coordinates off the globe
-            (with a hint where latitude and longitude seem swapped) or what looks like radians.
+        GalleryError: it cannot be read, lacks the columns or any row, or holds text, NaN, coordinates off the
+            globe (with a hint where latitude and longitude seem swapped) or what looks like radians.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -126,6 +126,6 @@ def _refuse_off_globe(coordinates: NDArray[np.float64], origin: str) -> None:
 
 
 def _looks_like_radians(points: NDArray[np.float64]) -> bool:
-    """Whether all latitudes lie within pi/2 and all longitudes within pi of zero: open sea, but for a few rigs."""
+    """Whether all points lie within pi/2, pi of (0, 0), where there is nothing but sea."""
     latitude, longitude = np.abs(points).T  # (M,), (M,)
     return bool((latitude <= math.pi / 2).all() and (longitude <= math.pi).all())

@@ -1,0 +1,85 @@
+"""`geolocate export`: torch encoders to an ONNX bundle, parity enforced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+#: What the command needs besides the runtime, to say so where it is missing.
+EXTRA_MODULES = frozenset({"torch", "open_clip", "onnx", "onnxscript", "safetensors", "timm"})
+#: The name of a bundle is a folder's name and stands in every row of the output.
+NAME_MAX_LENGTH = 64
+
+
+def _name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    plain = all(character.isalnum() or character in "-_." for character in value)
+    if not plain or not 1 <= len(value) <= NAME_MAX_LENGTH or value[0] in "-.":
+        raise click.BadParameter(f"{value!r}: letters, digits, '-', '_' and '.' only, no '-' or '.' in front")
+    return value
+
+
+@click.command("export", short_help="Export torch encoders to an ONNX bundle, parity enforced.")
+@click.argument("checkpoint", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the new bundle.  [default: ./NAME]"
+)
+@click.option(
+    "--name", callback=_name, help="Name of the bundle.  [default: the checkpoint's folder; else starter]"
+)
+@click.option(
+    "--gallery",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV with the columns LAT and LON (any case); equal rows count as weight."
+    "  [default: the starter's gallery]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32"]),
+    default="fp32",
+    show_default=True,
+    help="Variant of the image encoder.",
+)
+@click.option(
+    "--parity-limit",
+    type=click.FloatRange(min=0.0),
+    default=1e-5,
+    show_default=True,
+    help="Largest difference between torch's and ONNX Runtime's embeddings; past it nothing is written.",
+)
+@click.option("--force", is_flag=True, help="Replace an existing bundle, once the new one is complete.")
+def command(
+    checkpoint: Path | None,
+    output: Path | None,
+    name: str | None,
+    gallery: Path | None,
+    precision: str,
+    parity_limit: float,
+    force: bool,
+) -> None:
+    """Export torch encoders to an ONNX bundle, parity enforced.
+
+    CHECKPOINT is a folder with config.json and weights.safetensors; without one, the starter's own is
+    exported. Every graph is compared with torch: past the parity limit the exit status is 1 and nothing is
+    written.
+    """
+    del precision  # fp32 is all there is so far; click has refused everything else
+    from geolocate.errors import ExtraMissing
+
+    try:
+        from geolocate_export.command import export_checkpoint
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in EXTRA_MODULES:
+            raise ExtraMissing("geolocate export needs", "export") from None
+        raise
+    export_checkpoint(
+        checkpoint,
+        output=output,
+        name=name,
+        gallery=gallery,
+        parity_limit=parity_limit,
+        force=force,
+        say=lambda message: click.echo(f"geolocate: {message}", err=True),
+    )
