@@ -1,0 +1,100 @@
+"""Decoding: milliseconds a photo, and what reduced scale and threads gain, as ratios of one run.
+
+    python benchmarks/decode.py [--photos N] [--megapixels M] [--formats]
+
+The photo is generated with the statistics of natural ones (amplitude falls as 1/frequency), so that the entropy
+decoder has about as much to do as with a camera's file; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from geolocate.exif import read_exif
+from geolocate.photos import decode_photo
+
+SIZE = 224
+
+
+def natural_photo(megapixels: float, seed: int = 7) -> Image.Image:
+    """4:3, RGB: noise whose amplitude falls as 1/frequency, with correlated channels."""
+    width = 16 * round((megapixels * 1e6 * 4 / 3) ** 0.5 / 16)
+    height = width * 3 // 4
+    random = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequency[0, 0] = 1
+    layers = []
+    for _ in range(3):
+        spectrum = np.fft.rfft2(random.standard_normal((height, width), dtype=np.float32)) / frequency
+        spectrum[0, 0] = 0
+        layer = np.fft.irfft2(spectrum, (height, width))
+        layers.append((layer / layer.std()).astype(np.float32))
+    channels = [128 + 50 * layers[0] + 12 * layer for layer in (layers[1], 0 * layers[0], layers[2])]
+    return Image.fromarray(np.clip(np.stack(channels, axis=-1), 0, 255).astype(np.uint8))
+
+
+def median_ms(call: Callable[[], object], repeats: int) -> float:
+    """Median wall-clock time of a call, after one that does not count."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=int, default=15, help="decodes that count, for each way")
+    parser.add_argument("--megapixels", type=float, default=12.0)
+    parser.add_argument("--formats", action="store_true", help="also PNG, WebP, AVIF and progressive JPEG")
+    options = parser.parse_args()
+    photo = natural_photo(options.megapixels)
+    workers = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        photo.save(path, quality=90)
+        megabytes = path.stat().st_size / 1e6
+        print(f"{photo.width} x {photo.height} JPEG, {megabytes:.1f} MB, to {SIZE} x {SIZE}")
+
+        full = median_ms(lambda: decode_photo(path, size=SIZE, exact=True), options.photos)
+        reduced = median_ms(lambda: decode_photo(path, size=SIZE), options.photos)
+        exif = median_ms(lambda: read_exif(b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"), options.photos)
+        with ThreadPoolExecutor(workers) as pool:
+            count = workers * options.photos
+            threaded = median_ms(
+                lambda: list(pool.map(lambda _: decode_photo(path, size=SIZE), range(count))), 3
+            )
+        print(f"full scale            {full:7.1f} ms   1.00 x")
+        print(f"reduced scale         {reduced:7.1f} ms   {full / reduced:.2f} x")
+        print(f"reduced, {workers:2} threads   {threaded / count:7.1f} ms   {full * count / threaded:.2f} x")
+        print(f"EXIF                  {exif:7.2f} ms   {exif / reduced:.4f} of decoding")
+        if options.formats:
+            ways = {
+                "progressive JPEG": ("p.jpg", {"quality": 90, "progressive": True}),
+                "PNG": ("p.png", {"compress_level": 1}),
+                "WebP": ("p.webp", {"quality": 85, "method": 0}),
+                "AVIF": ("p.avif", {"quality": 70, "speed": 10}),
+            }
+            for name, (file_name, settings) in ways.items():
+                other = Path(folder) / file_name
+                photo.save(other, **settings)
+                taken = median_ms(lambda other=other: decode_photo(other, size=SIZE), 3)  # type: ignore[misc]
+                print(f"{name:21} {taken:7.1f} ms   {full / taken:.2f} x")
+
+
+if __name__ == "__main__":
+    main()
