@@ -2,8 +2,8 @@
 
     python benchmarks/decode.py [--photos N] [--megapixels M] [--formats]
 
-The photo is generated with the statistics of natural ones (amplitude falls as 1/frequency), so that the entropy
-decoder has about as much to do as with a camera's file; nothing is downloaded.
+The photo is generated with the statistics of natural ones (amplitude falls as 1/frequency), so that the
+entropy decoder has about as much to do as with a camera's file; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,7 +84,7 @@ def main() -> None:
         print(f"reduced, {workers:2} threads   {threaded / count:7.1f} ms   {full * count / threaded:.2f} x")
         print(f"EXIF                  {exif:7.2f} ms   {exif / reduced:.4f} of decoding")
         if options.formats:
-            ways = {
+            ways: dict[str, tuple[str, dict[str, Any]]] = {
                 "progressive JPEG": ("p.jpg", {"quality": 90, "progressive": True}),
                 "PNG": ("p.png", {"compress_level": 1}),
                 "WebP": ("p.webp", {"quality": 85, "method": 0}),

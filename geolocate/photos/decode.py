@@ -6,6 +6,7 @@ does not repeat the path.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -80,6 +81,9 @@ _DECODER_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+
+# Pillow logs some of what it then raises, which would be said twice on standard error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Pillow checks sizes against this one global; the limit here is an argument and is checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
