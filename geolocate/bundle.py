@@ -34,6 +34,9 @@ GALLERY_COORDINATES = "gallery_coordinates.npy"
 GALLERY_WEIGHTS = "gallery_weights.npy"
 GALLERY_EMBEDDINGS = "gallery_embeddings.npy"
 GALLERY_PLACES = "gallery_places.npy"
+TEXT_ENCODER = "text_encoder.onnx"
+TOKENIZER = "tokenizer/tokenizer.json"
+MODALITY_MEANS = "modality_means.npz"
 CARD = "CARD.md"
 
 #: The one rule there is: shorter side to S, bicubic, then the centre S x S.
@@ -276,24 +279,51 @@ def load_bundle(model: str | os.PathLike[str] | None = None) -> Bundle:
         BundleDamaged: its manifest cannot be read, names a path outside it, or a listed file is missing, a
             link, or of another size.
     """
-    path = _find(model)
-    manifest_path = path / MANIFEST_NAME
-    try:
-        if manifest_path.is_symlink() or manifest_path.stat().st_size > MANIFEST_MAX_BYTES:
-            raise BundleDamaged(f"{manifest_path} is a link or too large for a manifest")
-        manifest = Manifest.from_json(manifest_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleDamaged(f"{manifest_path} cannot be read: {error}") from error
-    bundle = Bundle(path, manifest)
-    for name in manifest.files:
-        parts = PurePosixPath(name).parts
-        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name or ":" in name:
-            raise BundleDamaged(f"bundle '{manifest.name}' lists a path outside itself: {name!r}")
+    bundle = read_bundle(find_bundle(model))
+    for name in bundle.manifest.files:
         bundle.file(name)
     return bundle
 
 
-def _find(model: str | os.PathLike[str] | None) -> Path:
+def read_bundle(path: Path) -> Bundle:
+    """Opens the bundle in a folder by its manifest alone: whether its files are there is not looked at.
+
+    Raises:
+        BundleDamaged: the manifest cannot be read, or names a path outside the folder.
+    """
+    manifest_path = path / MANIFEST_NAME
+    try:
+        if manifest_path.is_symlink() or manifest_path.stat().st_size > MANIFEST_MAX_BYTES:
+            raise BundleDamaged(f"{manifest_path} is a link or too large for a manifest")
+        data = manifest_path.read_bytes()
+    except OSError as error:
+        raise BundleDamaged(f"{manifest_path} cannot be read: {error}") from error
+    return Bundle(path, parse_manifest(data, str(manifest_path)))
+
+
+def parse_manifest(data: bytes, origin: str) -> Manifest:
+    """Reads the bytes of `bundle.json`, which come from `origin`.
+
+    Raises:
+        BundleDamaged: they are no manifest, or name a path outside the bundle.
+    """
+    try:
+        manifest = Manifest.from_json(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BundleDamaged(f"{origin} cannot be read: {error}") from error
+    for name in manifest.files:
+        parts = PurePosixPath(name).parts
+        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name or ":" in name:
+            raise BundleDamaged(f"bundle '{manifest.name}' lists a path outside itself: {name!r}")
+    return manifest
+
+
+def find_bundle(model: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of a bundle, by the rules of :func:`load_bundle`.
+
+    Raises:
+        BundleNotFound: there is none of that name or in that folder.
+    """
     installed = installed_bundles()
     if model is None:
         for name in DEFAULT_NAMES:
