@@ -15,8 +15,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from geolocate.places import PlaceIndex, unit_vectors
+from geolocate.places import PlaceIndex
 from geolocate.records import Position
+from geolocate.sphere import unit_vectors
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:

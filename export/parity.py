@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from geolocate.equal_earth import project
 from geolocate.errors import ParityError
-from geolocate.gallery import MERGE_RADIUS_KM, great_circle_km, unit_vectors
+from geolocate.ranking import MERGE_RADIUS_KM
+from geolocate.sphere import great_circle_km, unit_vectors
 from geolocate_export.graphs import graph_bytes
 from geolocate_export.model import GeoModel
 
@@ -115,8 +116,8 @@ def measure_parity(
         gallery_embeddings: float32 (M, d), by the exported location encoder.
 
     Returns:
-        What `parity` of the manifest records: an :class:`Agreement` by graph, and `top1_drift_km`, how far the
-        best gallery point of a photo lies from torch's at most.
+        What `parity` of the manifest records: an :class:`Agreement` by graph, and `top1_drift_km`, how far
+        the best gallery point of a photo lies from torch's at most.
 
     Raises:
         ValueError: too few photos.
@@ -143,7 +144,7 @@ def measure_parity(
     }
     torch_best = (torch_images @ torch_gallery.T).argmax(1)  # (N,)
     onnx_best = (onnx_images @ gallery_embeddings.T).argmax(1)  # (N,)
-    vectors = unit_vectors(coordinates)  # (M, 3)
+    vectors = unit_vectors(*coordinates.T)  # (M, 3)
     drift = max(
         float(great_circle_km(vectors[b : b + 1], vectors[a])[0]) if a != b else 0.0
         for a, b in zip(torch_best, onnx_best, strict=True)

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from geolocate.bundle import Manifest
-from geolocate.gallery import EARTH_RADIUS_KM, unit_vectors
 from geolocate.gallery_csv import GalleryPoints
 from geolocate.places import PlaceIndex
+from geolocate.sphere import EARTH_RADIUS_KM, unit_vectors
 from geolocate_export.checkpoint import round_to_half
 from geolocate_export.model import GeoModel, ImageConfig, LocationConfig, ModelConfig
 from geolocate_export.to_onnx import BundlePlan, export_bundle
@@ -53,10 +53,10 @@ PLACES_PER_COUNTRY = 3
 
 GALLERY_METHOD = (
     "Places of GeoNames, walked through by decreasing population: a place enters unless one already in stands "
-    f"nearer than {SPACING_KM_AT_MILLION:g} km / sqrt(population in millions), at least {MIN_SPACING_KM:g} and at "
-    f"most {MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places of every country and territory. "
-    "So cities stand close together and lonely villages count, islands and small countries included. Every point "
-    "has the weight 1."
+    f"nearer than {SPACING_KM_AT_MILLION:g} km / sqrt(population in millions), at least {MIN_SPACING_KM:g} and "
+    f"at most {MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places of every country and "
+    "territory. So cities stand close together and lonely villages count, islands and small countries included. "
+    "Every point has the weight 1."
 )
 SOURCE = (
     "Encoders: sizes of this project's own choice, weights random (seeded), trained on nothing. "
@@ -76,7 +76,7 @@ def build_model() -> GeoModel:
 def choose_gallery(index: PlaceIndex) -> NDArray[np.float64]:
     """Coordinates (M, 2) of the gallery, by the method of GALLERY_METHOD: sorted, without duplicates."""
     coordinates = np.stack((index.latitude, index.longitude), axis=1)  # (P, 2)
-    vectors = unit_vectors(coordinates)  # (P, 3)
+    vectors = unit_vectors(*coordinates.T)  # (P, 3)
     # Ties by id, so that the order never depends on the index's own.
     order = np.lexsort((index.geonames_id, -index.population.astype(np.int64)))  # (P,)
     millions = np.maximum(index.population, 1) / 1e6  # (P,)

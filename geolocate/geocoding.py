@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from geolocate.geocode_answers import place_from_answer
 from geolocate.geocode_cache import AnswerCache, default_cache_path
 from geolocate.geocode_services import POLICIES, ServicePolicy, default_user_agent, open_service
-from geolocate.places import ATTRIBUTION, PlaceIndex, chord_to_km, unit_vectors
+from geolocate.places import ATTRIBUTION, PlaceIndex
 from geolocate.records import NamedPosition, Place, Position
+from geolocate.sphere import chord_to_km, unit_vectors
 
 OFFLINE = "offline"
 NONE = "none"

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from geolocate.bundle import Bundle, load_bundle
 from geolocate.errors import PhotoError, UsageError
 from geolocate.exif import ExifFacts, read_exif
-from geolocate.gallery import Gallery, Ranking
+from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
 from geolocate.photos import DEFAULT_MAX_PIXELS, decode_photo, find_photos
+from geolocate.ranking import Ranking
 from geolocate.records import Candidate, NamedPosition, Position, Prediction
 from geolocate.session import Device, ImageEncoder, Retrieval, choose_device
 
@@ -149,7 +150,7 @@ class Geolocator:
         Args:
             paths: photos and folders.
             top_k: candidates for each photo, at most as many as the gallery has.
-            ranking: see :meth:`geolocate.gallery.Gallery.rank`.
+            ranking: see the functions of these names in :mod:`geolocate.ranking`.
             exif: read the true position from EXIF and give each candidate's error.
             exclude: files in those folders that are not photos of the user (the run's own outputs).
 

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from geolocate.places import DATA_PATH, LEAF_ROWS, MASK_COLUMNS, MASK_ROWS, unit_vectors
+from geolocate.places import DATA_PATH, LEAF_ROWS, MASK_COLUMNS, MASK_ROWS
+from geolocate.sphere import unit_vectors
 
 #: GeoNames gives degrees with five decimals.
 DEGREE_UNITS = 100_000

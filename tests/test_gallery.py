@@ -7,17 +7,9 @@ import pytest
 from geopy.distance import great_circle
 
 from geolocate.errors import GalleryError
-from geolocate.gallery import (
-    EARTH_RADIUS_KM,
-    MERGE_RADIUS_KM,
-    Gallery,
-    great_circle_km,
-    merged,
-    strongest,
-    unit_vectors,
-    weighted_quantile,
-    with_duplicates,
-)
+from geolocate.gallery import Gallery
+from geolocate.ranking import MERGE_RADIUS_KM, Neighbours, merged, published, strongest, weighted_quantile
+from geolocate.sphere import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 
 
 def gallery(coordinates: list[tuple[float, float]], weights: list[float] | None = None) -> Gallery:
@@ -55,23 +47,54 @@ def brute_force_merge(
 @pytest.mark.parametrize("spread", [0.1, 2.0, 8.0])
 def test_merged_is_the_walk_down_the_list_that_it_says(spread: float) -> None:
     rng = np.random.default_rng(7)
-    vectors = unit_vectors(random_points(rng, 400))
+    vectors = unit_vectors(*random_points(rng, 400).T)
     logits = rng.normal(0, spread, 400)
     posterior = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
     expected = brute_force_merge(posterior, vectors, MERGE_RADIUS_KM)
-    found = merged(posterior, vectors, 400)
+    found = merged(posterior, Neighbours.of(vectors), 400)
     assert [i for i, _ in found] == [i for i, _ in expected]
     np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-6)
     assert sum(p for _, p in found) == pytest.approx(1, abs=1e-5)
 
 
+def test_probabilities_of_the_whole_gallery_are_added_where_the_pool_is_smaller() -> None:
+    """The expectation walks down all 4,000 points; the pool holds 512 of them."""
+    rng = np.random.default_rng(11)
+    vectors = unit_vectors(*random_points(rng, 4000).T)
+    logits = rng.normal(0, 3, 4000)
+    posterior = (np.exp(logits) / np.exp(logits).sum()).astype(np.float32)
+    expected = brute_force_merge(posterior, vectors, MERGE_RADIUS_KM)[:20]
+    found = merged(posterior, Neighbours.of(vectors), 20)
+    assert [i for i, _ in found] == [i for i, _ in expected]
+    np.testing.assert_allclose([p for _, p in found], [p for _, p in expected], rtol=1e-6)
+    everything = merged(posterior, Neighbours.of(vectors), 4000)
+    assert sum(p for _, p in everything) == pytest.approx(1, abs=1e-5)
+
+
+def test_neighbours_are_those_of_a_full_search_at_the_poles_and_the_date_line_too() -> None:
+    rng = np.random.default_rng(12)
+    places = np.concatenate(
+        (
+            random_points(rng, 500),
+            np.stack((90 - rng.exponential(0.2, 200), rng.uniform(-180, 180, 200)), axis=1),
+            np.stack((rng.normal(0, 0.3, 200), (rng.normal(180, 0.3, 200) + 180) % 360 - 180), axis=1),
+        )
+    )
+    vectors = unit_vectors(*places.T)
+    rows, found = Neighbours.of(vectors).round(np.arange(len(vectors)))
+    full = [np.flatnonzero(great_circle_km(vectors, v) <= MERGE_RADIUS_KM) for v in vectors]
+    assert len(found) == sum(map(len, full)) > 2000
+    for row in range(len(vectors)):
+        assert sorted(found[rows == row]) == full[row].tolist()
+
+
 def test_more_candidates_never_change_the_ones_before_them() -> None:
     rng = np.random.default_rng(8)
-    vectors = unit_vectors(random_points(rng, 3000))
+    vectors = unit_vectors(*random_points(rng, 3000).T)
     posterior = rng.dirichlet(np.full(3000, 0.1)).astype(np.float32)
-    many = merged(posterior, vectors, 200)
+    many = merged(posterior, Neighbours.of(vectors), 200)
     for top_k in (1, 2, 5, 50):
-        assert merged(posterior, vectors, top_k) == many[:top_k]
+        assert merged(posterior, Neighbours.of(vectors), top_k) == many[:top_k]
 
 
 def test_five_candidates_are_five_places_even_where_one_city_holds_the_strongest_thousand() -> None:
@@ -80,8 +103,8 @@ def test_five_candidates_are_five_places_even_where_one_city_holds_the_strongest
     elsewhere = random_points(rng, 40)[20:]
     coordinates = np.concatenate((city, elsewhere))
     posterior = np.concatenate((np.full(1000, 0.99 / 1000), np.full(20, 0.01 / 20))).astype(np.float32)
-    vectors = unit_vectors(coordinates)
-    found = merged(posterior, vectors, 5)
+    vectors = unit_vectors(*coordinates.T)
+    found = merged(posterior, Neighbours.of(vectors), 5)
     assert len(found) == 5
     chosen = vectors[[i for i, _ in found]]
     for row in range(5):
@@ -93,14 +116,14 @@ def test_points_keep_neighbours_apart_and_published_keeps_duplicates() -> None:
     three = gallery([(0, 0), (0, 0.01), (50, 50)], weights=[1, 3, 1])
     posterior = np.array([0.2, 0.6, 0.2], dtype=np.float32)
     assert [i for i, _ in three.rank(posterior, 3, "points")] == [1, 0, 2]
-    published = three.rank(posterior, 5, "published")
-    assert [i for i, _ in published] == [0, 1, 1, 1, 2]
-    assert [p for _, p in published] == pytest.approx([0.2] * 5)
+    rows = three.rank(posterior, 5, "published")
+    assert [i for i, _ in rows] == [0, 1, 1, 1, 2]
+    assert [p for _, p in rows] == pytest.approx([0.2] * 5)
     assert three.rows() == 5
 
 
 def test_published_ranks_by_the_probability_of_one_row() -> None:
-    ranked = with_duplicates(np.array([0.5, 0.3, 0.2]), np.array([10, 1, 1], dtype=np.float32), 3)
+    ranked = published(np.array([0.5, 0.3, 0.2]), np.array([10, 1, 1], dtype=np.float32), 3)
     assert [i for i, _ in ranked] == [1, 2, 0]
     assert [p for _, p in ranked] == pytest.approx([0.3, 0.2, 0.05])
 
@@ -140,7 +163,7 @@ def test_credible_radius_holds_half_and_is_never_finer_than_the_gallery() -> Non
 def test_distances_agree_with_geopy_across_the_date_line_and_at_the_poles() -> None:
     pairs = [((0, 179.9), (0, -179.9)), ((90, 0), (89.9, 120)), ((10, 20), (-30, 150)), ((5, 5), (5, 5.0001))]
     for first, second in pairs:
-        vectors = unit_vectors(np.array([first, second], dtype=np.float64))
+        vectors = unit_vectors(*zip(first, second, strict=True))
         expected = great_circle(first, second, radius=EARTH_RADIUS_KM).kilometers
         assert great_circle_km(vectors[:1], vectors[1])[0] == pytest.approx(expected, abs=2e-4)
 

@@ -20,8 +20,8 @@ import pytest
 from geolocate import geocode_http, geocoding
 from geolocate.errors import UsageError
 from geolocate.geocoding import Namer, open_namer
-from geolocate.places import EARTH_RADIUS_KM
 from geolocate.records import Position
+from geolocate.sphere import EARTH_RADIUS_KM
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

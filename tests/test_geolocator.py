@@ -163,7 +163,7 @@ def test_rankings_differ_only_in_what_they_count_as_one(starter: Geolocator, dra
     published = next(iter(starter.locate([photo], top_k=10, ranking="published")))
     # The starter's gallery has no duplicates, so the two agree.
     assert points.candidates == published.candidates
-    merged = next(iter(starter.locate([photo], top_k=10_000)))
+    merged = next(iter(starter.locate([photo], top_k=20_000)))
     everything = next(iter(starter.locate([photo], top_k=20_000, ranking="points")))
     by_position = {c.position: c.probability for c in everything.candidates}
     assert len(merged.candidates) < len(everything.candidates)

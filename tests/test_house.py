@@ -19,6 +19,7 @@ LAYERS = (
     (
         "gallery",
         "gallery_csv",
+        "ranking",
         "concepts",
         "priors",
         "places",

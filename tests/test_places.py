@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geolocate.places import DATA_PATH, EARTH_RADIUS_KM, PlaceIndex, chord_to_km
+from geolocate.places import DATA_PATH, PlaceIndex
 from geolocate.records import Position
+from geolocate.sphere import EARTH_RADIUS_KM, chord_to_km
 
 #: One metre, the tolerance between places that are equally far.
 TIE_KM = 0.001
