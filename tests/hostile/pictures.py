@@ -25,7 +25,10 @@ def scene(width: int = 320, height: int = 240, seed: int = 1) -> NDArray[np.uint
     random = np.random.default_rng(seed)
     coarse = Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
-    return np.clip(smooth + random.integers(-12, 13, smooth.shape), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(smooth + random.integers(-12, 13, smooth.shape), 0, 255).astype(
+        np.uint8
+    )
+    return pixels
 
 
 def photo(file_format: str = "JPEG", width: int = 320, height: int = 240, **options: Any) -> bytes:
