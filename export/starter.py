@@ -52,11 +52,11 @@ MIN_SPACING_KM, MAX_SPACING_KM = 8.0, 100.0
 PLACES_PER_COUNTRY = 3
 
 GALLERY_METHOD = (
-    "Places of GeoNames, walked through by decreasing population: a place enters unless one already in stands "
-    f"nearer than {SPACING_KM_AT_MILLION:g} km / sqrt(population in millions), at least {MIN_SPACING_KM:g} and "
-    f"at most {MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places of every country and "
-    "territory. So cities stand close together and lonely villages count, islands and small countries included. "
-    "Every point has the weight 1."
+    "Places of GeoNames, walked through by decreasing population: a place enters unless one already in "
+    f"stands nearer than {SPACING_KM_AT_MILLION:g} km / sqrt(population in millions), at least "
+    f"{MIN_SPACING_KM:g} and at most {MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places "
+    "of every country and territory. So cities stand close together and lonely villages count, islands and "
+    "small countries included. Every point has the weight 1."
 )
 SOURCE = (
     "Encoders: sizes of this project's own choice, weights random (seeded), trained on nothing. "

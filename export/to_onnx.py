@@ -1,7 +1,7 @@
 """From a torch model to a bundle: graphs, gallery, manifest and card, let out only where parity holds.
 
-The bundle is built in a temporary folder beside its place and moved there at the end: a failure leaves nothing,
-and an earlier bundle stays as it was.
+The bundle is built in a temporary folder beside its place and moved there at the end: a failure leaves
+nothing, and an earlier bundle stays as it was.
 """
 
 from __future__ import annotations
