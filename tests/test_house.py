@@ -32,9 +32,13 @@ LAYERS = (
         "session",
         "photos",
         "exif",
-        "exif_block",
+        "text",
+        "bundle_store",
+        "bundle_source",
+        "published",
+        "pinned_download",
     ),
-    ("bundle", "bundle_store", "records", "errors", "equal_earth", "sphere"),
+    ("bundle", "exif_block", "records", "errors", "equal_earth", "sphere"),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 #: Commands whose bodies, and nothing else, may import the torch side.

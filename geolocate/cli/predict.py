@@ -232,6 +232,7 @@ def predict(
             predictions = geolocator.locate(
                 _arguments(paths, null), top_k=top_k, ranking=ranking, exif=exif, exclude=exclude
             )
+            shown.begin()
             try:
                 for prediction in predictions:
                     outputs.write(prediction)

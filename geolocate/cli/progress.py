@@ -63,6 +63,11 @@ class Progress:
         self.done = 0
         self.failed = 0
 
+    def begin(self) -> None:
+        """The work begins now: what went before (loading a model) is no part of the rate."""
+        with self._lock:
+            self._recent = deque([(self._clock(), self.done)])
+
     def advance(self, *, failed: bool = False) -> None:
         """One more photo is done."""
         with self._lock:
