@@ -42,7 +42,7 @@ LAYERS = (
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 #: Commands whose bodies, and nothing else, may import the torch side.
-TORCH_COMMANDS = ("export.py", "train.py", "models.py")
+TORCH_COMMANDS = ("export.py", "train.py", "pull.py")
 HEAVY = ("torch", "numpy", "PIL", "onnxruntime", "geopy", "exifread", "rich")
 
 
