@@ -1,0 +1,155 @@
+"""Downloads of files whose size and SHA-256 are known beforehand, taken up again where a run was cut off."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from geolocate.errors import OutputError, WeightsError
+from geolocate.published import PinnedFile
+
+CHUNK_BYTES = 2**20
+TIMEOUT_S = 60.0
+#: A connection that drops is taken up again so many times in a row, unless something arrived in between.
+RETRIES = 4
+RETRY_WAIT_S = 2.0
+USER_AGENT = "geolocate"
+PARTIAL_SUFFIX = ".partial"
+
+PARTIAL_CONTENT, NO_SUCH_RANGE = 206, 416
+
+Open = Callable[..., Any]
+Advance = Callable[[int], object]
+
+
+def missing_bytes(file: PinnedFile, folder: Path) -> int:
+    """How much of a file is still to be fetched."""
+    for path in (folder / file.name, folder / (file.name + PARTIAL_SUFFIX)):
+        if path.is_file():
+            return max(file.size - path.stat().st_size, 0)
+    return file.size
+
+
+def fetch(
+    file: PinnedFile,
+    folder: Path,
+    *,
+    advance: Advance = lambda count: None,
+    open_url: Open = urllib.request.urlopen,
+    wait: Callable[[float], None] = time.sleep,
+) -> Path:
+    """Brings a file into a folder, unless it is there; what an earlier run brought is not fetched again.
+
+    Args:
+        advance: is told how many bytes arrived since it was last called; what is there already first.
+        open_url: as `urllib.request.urlopen`.
+        wait: takes seconds.
+
+    Raises:
+        WeightsError: the server cannot be reached or refuses, or what came is another file.
+        OutputError: the folder cannot be written.
+    """
+    target, partial = folder / file.name, folder / (file.name + PARTIAL_SUFFIX)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and target.stat().st_size == file.size and _sha256(target) == file.sha256:
+            advance(file.size)
+            return target
+        if partial.is_file() and partial.stat().st_size > file.size:
+            partial.unlink()
+        present = partial.stat().st_size if partial.is_file() else 0
+        advance(present)
+        _bring(file, partial, advance, open_url, wait)
+        if _sha256(partial) != file.sha256:
+            partial.unlink()
+            raise WeightsError(f"{file.url} is not the file it has to be: its SHA-256 is another one")
+        os.replace(partial, target)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return target
+
+
+def _bring(
+    file: PinnedFile, partial: Path, advance: Advance, open_url: Open, wait: Callable[[float], None]
+) -> None:
+    """Appends to `partial` until it has the size of the file."""
+    failures = arrived_in_all = 0
+    while (present := partial.stat().st_size if partial.is_file() else 0) < file.size:
+        try:
+            _bring_some(file, partial, present, advance, open_url)
+            problem: Exception | str = "the connection was closed early"
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == NO_SUCH_RANGE and present:
+                partial.unlink()
+                advance(-present)
+                problem = error
+            elif error.code < 500 and error.code != 429:
+                raise WeightsError(f"{file.url}: the server says {error.code} {error.reason}") from error
+            else:
+                problem = error
+        except _NetworkError as error:
+            problem = error.cause
+        arrived = (partial.stat().st_size if partial.is_file() else 0) - present
+        arrived_in_all += max(arrived, 0)
+        failures = 0 if arrived > 0 else failures + 1
+        # Without network from the start there is nothing to wait for; later it may come back.
+        offline = not arrived_in_all and _is_offline(problem)
+        if failures > RETRIES or offline:
+            reason = getattr(problem, "reason", None) or problem
+            raise WeightsError(f"{file.url} cannot be fetched: {getattr(reason, 'strerror', None) or reason}")
+        if failures:
+            wait(RETRY_WAIT_S * failures)
+
+
+def _is_offline(problem: Exception | str) -> bool:
+    return isinstance(problem, urllib.error.URLError) and not isinstance(problem, urllib.error.HTTPError)
+
+
+class _NetworkError(Exception):
+    """What went wrong on the network's side, apart from what goes wrong on the disk's."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _bring_some(file: PinnedFile, partial: Path, present: int, advance: Advance, open_url: Open) -> None:
+    """One connection's worth."""
+    headers = {"User-Agent": USER_AGENT}
+    if present:
+        headers["Range"] = f"bytes={present}-"
+    try:
+        response = open_url(urllib.request.Request(file.url, headers=headers), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise _NetworkError(error) from error
+    with response:
+        if response.status != PARTIAL_CONTENT and present:  # the server starts over, so do we
+            advance(-present)
+            present = 0
+        with partial.open("ab" if present else "wb") as output:
+            left = file.size - present
+            while left:
+                try:
+                    chunk = response.read(min(left, CHUNK_BYTES))
+                except (OSError, http.client.HTTPException) as error:
+                    raise _NetworkError(error) from error
+                if not chunk:
+                    return
+                output.write(chunk)
+                left -= len(chunk)
+                advance(len(chunk))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,166 @@
+"""Downloads: what was fetched is not fetched again, and only the very file is taken."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from geolocate.errors import OutputError, WeightsError
+from geolocate.pinned_download import PARTIAL_SUFFIX, fetch, missing_bytes
+from geolocate.published import GEOCLIP, HUB_ENDPOINT_VARIABLE, PinnedFile
+
+CONTENT = bytes(range(256)) * 20_000
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT on this machine; remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []
+        self.cut_after: list[int] = []
+        self.refuse: list[int] = []
+        self.ranges = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers["Range"]
+        self.server.asked.append(wanted)
+        if self.server.refuse:
+            self.send_error(self.server.refuse.pop(0))
+            return
+        start = int(wanted[6:-1]) if wanted and self.server.ranges else 0
+        body = CONTENT[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = self.server.cut_after.pop(0) if self.server.cut_after else len(body)
+        self.wfile.write(body[:cut])
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def file(server: Server) -> PinnedFile:
+    url = f"http://127.0.0.1:{server.server_address[1]}/weights"
+    return PinnedFile("weights", url, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+
+
+def no_wait(seconds: float) -> None:
+    """Time flies."""
+
+
+def test_a_file_is_fetched_once(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    told: list[int] = []
+    folder = tmp_path / "cache"
+    assert missing_bytes(file, folder) == len(CONTENT)
+    path = fetch(file, folder, advance=told.append)
+    assert path.read_bytes() == CONTENT
+    assert sum(told) == len(CONTENT)
+    assert fetch(file, folder) == path
+    assert server.asked == [None]
+    assert [entry.name for entry in folder.iterdir()] == ["weights"]
+    assert missing_bytes(file, folder) == 0
+
+
+def test_a_later_run_goes_on_where_the_earlier_was_cut_off(
+    server: Server, file: PinnedFile, tmp_path: Path
+) -> None:
+    (tmp_path / ("weights" + PARTIAL_SUFFIX)).write_bytes(CONTENT[:1_000_000])
+    assert missing_bytes(file, tmp_path) == len(CONTENT) - 1_000_000
+    told: list[int] = []
+    assert fetch(file, tmp_path, advance=told.append).read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000000-"]
+    assert told[0] == 1_000_000
+    assert sum(told) == len(CONTENT)
+
+
+def test_a_dropped_connection_is_taken_up_again(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    server.cut_after = [100_000, 50_000]
+    assert fetch(file, tmp_path, wait=no_wait).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=100000-", "bytes=150000-"]
+
+
+def test_a_server_that_starts_over_is_followed(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    server.ranges = False
+    (tmp_path / ("weights" + PARTIAL_SUFFIX)).write_bytes(b"of another day")
+    told: list[int] = []
+    assert fetch(file, tmp_path, advance=told.append).read_bytes() == CONTENT
+    assert sum(told) == len(CONTENT)
+
+
+def test_a_busy_server_is_asked_again_a_refusing_one_is_not(
+    server: Server, file: PinnedFile, tmp_path: Path
+) -> None:
+    server.refuse = [503, 429]
+    waited: list[float] = []
+    fetch(file, tmp_path / "a", wait=waited.append)
+    assert waited == sorted(waited)
+    assert len(waited) == 2
+    server.refuse = [404]
+    with pytest.raises(WeightsError, match="404"):
+        fetch(file, tmp_path / "b", wait=no_wait)
+    assert len(server.asked) == 4
+
+
+def test_a_server_that_never_recovers_is_given_up(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    server.refuse = [500] * 100
+    with pytest.raises(WeightsError, match=r"cannot be fetched: .*Internal Server Error"):
+        fetch(file, tmp_path, wait=no_wait)
+    assert len(server.asked) == 5
+
+
+def test_another_file_is_refused_and_not_kept(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="SHA-256"):
+        fetch(replace(file, sha256="0" * 64), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_more_is_read_than_the_file_has(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    short = replace(file, size=1000, sha256=hashlib.sha256(CONTENT[:1000]).hexdigest())
+    assert fetch(short, tmp_path).read_bytes() == CONTENT[:1000]
+
+
+def test_without_network_it_fails_at_once(tmp_path: Path) -> None:
+    nobody = PinnedFile("weights", "http://127.0.0.1:9/weights", 10, "0" * 64)
+    waited: list[float] = []
+    with pytest.raises(WeightsError, match="cannot be fetched: Connection refused"):
+        fetch(nobody, tmp_path, wait=waited.append)
+    assert waited == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_message(file: PinnedFile, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        fetch(file, tmp_path / "file" / "cache")
+
+
+def test_published_weights_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HUB_ENDPOINT_VARIABLE, raising=False)
+    for file in GEOCLIP.files:
+        assert file.url.startswith("https://huggingface.co/")
+        assert len(bytes.fromhex(file.sha256)) == 32
+        assert "/main/" not in file.url
+    assert 1.6e9 < GEOCLIP.download_bytes < 1.8e9
+    monkeypatch.setenv(HUB_ENDPOINT_VARIABLE, "https://mirror.example/")
+    assert GEOCLIP.files[0].url.startswith("https://mirror.example/openai/")
