@@ -16,8 +16,11 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|export) command=${COMP_WORDS[1]} ;;
+            predict|export|models) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
+        esac
+        ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
+            "models add"|"models info"|"models list"|"models pull"|"models remove"|"models verify") command="$command ${COMP_WORDS[2]}" ;;
         esac
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -25,9 +28,16 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help --version" words="predict export" kind=file ;;
+        "") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help --version" words="predict export models" kind=file ;;
         "predict") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
+        "models") options="-h --help" words="add info list pull remove verify" kind=none ;;
+        "models add") options="--name --force -h --help" words="" kind=file ;;
+        "models info") options="--json -h --help" words="" kind=file ;;
+        "models list") options="--json -h --help" words="" kind=none ;;
+        "models pull") options="--clip-weights --heads -y --yes --force -h --help" words="geoclip-vit-l-14" kind=words ;;
+        "models remove") options="-y --yes -h --help" words="" kind=none ;;
+        "models verify") options="-h --help" words="" kind=file ;;
     esac
 
     if [[ -z $ended ]]; then
@@ -51,6 +61,9 @@ _geolocate() {
             "export:--gallery") kind=value-file words="" ;;
             "export:--precision") kind=value-words words="fp32" ;;
             "export:--parity-limit") kind=value-none words="" ;;
+            "models add:--name") kind=value-none words="" ;;
+            "models pull:--clip-weights") kind=value-file words="" ;;
+            "models pull:--heads") kind=value-dir words="" ;;
         esac
         if [[ $kind != value-* && $current == -* ]]; then
             COMPREPLY=($(compgen -W "$options" -- "$current"))
@@ -70,7 +83,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|export) clash=1 ;; # such a folder is reached as ./NAME
+                predict|export|models) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")

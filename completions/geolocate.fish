@@ -7,7 +7,7 @@ end
 
 function __geolocate_command
     set -l words (commandline -opc)
-    set -l paths 'predict' 'export'
+    set -l paths 'predict' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify'
     if set -q words[3]; and contains -- "$words[2] $words[3]" $paths
         echo "$words[2] $words[3]"
     else if set -q words[2]; and contains -- $words[2] $paths
@@ -23,6 +23,7 @@ end
 
 complete -c geolocate -n __geolocate_at_first_word -a predict -d 'Tell where photos were taken (the default command)'
 complete -c geolocate -n __geolocate_at_first_word -a export -d 'Export torch encoders to an ONNX bundle, parity enforced'
+complete -c geolocate -n __geolocate_at_first_word -a models -d 'List, add, check, remove and pull bundles'
 complete -c geolocate -n __geolocate_at_first_word -l version -d 'Show the version and exit'
 
 complete -c geolocate -n '__geolocate_in predict' -s 0 -l null -d 'Paths on standard input end in NUL instead of a newline'
@@ -59,3 +60,30 @@ complete -c geolocate -n '__geolocate_in export' -l precision -x -a 'fp32' -d 'V
 complete -c geolocate -n '__geolocate_in export' -l parity-limit -x -d 'Largest difference between torch\'s and ONNX Runtime\'s embeddings; past it nothing is written'
 complete -c geolocate -n '__geolocate_in export' -l force -d 'Replace an existing bundle, once the new one is complete'
 complete -c geolocate -n '__geolocate_in export' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models' -f -a 'add info list pull remove verify'
+complete -c geolocate -n '__geolocate_in models' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models add' -l name -x -d 'Name to install it under. [default: its own]'
+complete -c geolocate -n '__geolocate_in models add' -l force -d 'Replace a bundle of that name, once the new one is complete'
+complete -c geolocate -n '__geolocate_in models add' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models info' -l json -d 'JSON in place of text'
+complete -c geolocate -n '__geolocate_in models info' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models list' -f
+complete -c geolocate -n '__geolocate_in models list' -l json -d 'JSON in place of text'
+complete -c geolocate -n '__geolocate_in models list' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models pull' -f -a 'geoclip-vit-l-14'
+complete -c geolocate -n '__geolocate_in models pull' -l clip-weights -r -F -d 'CLIP ViT-L/14 that is on this machine: a folder in Hugging Face\'s or open_clip\'s layout, or a file of open_clip\'s or OpenAI\'s. Nothing is fetched then'
+complete -c geolocate -n '__geolocate_in models pull' -l heads -x -a '(__fish_complete_directories)' -d 'Folder with GeoCLIP\'s weights and gallery. [default: the installed geoclip package]'
+complete -c geolocate -n '__geolocate_in models pull' -s y -l yes -d 'Do not ask'
+complete -c geolocate -n '__geolocate_in models pull' -l force -d 'Replace a bundle of that name, once the new one is complete'
+complete -c geolocate -n '__geolocate_in models pull' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models remove' -f
+complete -c geolocate -n '__geolocate_in models remove' -s y -l yes -d 'Do not ask'
+complete -c geolocate -n '__geolocate_in models remove' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in models verify' -s h -l help -d 'Show this message and exit'

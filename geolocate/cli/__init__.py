@@ -22,6 +22,7 @@ COMMANDS = {
     "export": LazyCommand(
         "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
     ),
+    "models": LazyCommand("geolocate.cli.models", "List, add, check, remove and pull bundles."),
 }
 
 
