@@ -16,7 +16,7 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|export|models) command=${COMP_WORDS[1]} ;;
+            predict|query|export|models) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
         esac
         ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
@@ -28,8 +28,9 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help --version" words="predict export models" kind=file ;;
-        "predict") options="-0 --null -k --top-k --ranking --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --max-pixels --allow-truncated --exact-decode --device --batch-size --workers -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query export models" kind=file ;;
+        "predict") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "query") options="-k --top-k --ranking --gallery --csv --jsonl --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
         "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
         "models") options="-h --help" words="add info list pull remove verify" kind=none ;;
         "models add") options="--name --force -h --help" words="" kind=file ;;
@@ -42,8 +43,10 @@ _geolocate() {
 
     if [[ -z $ended ]]; then
         case "${command:-predict}:$previous" in
+            "predict:--features") kind=value-file words="" ;;
             "predict:-k"|"predict:--top-k") kind=value-none words="" ;;
             "predict:--ranking") kind=value-words words="merged points published" ;;
+            "predict:--gallery") kind=value-file words="" ;;
             "predict:--csv") kind=value-file words="" ;;
             "predict:--jsonl") kind=value-file words="" ;;
             "predict:--geocoder") kind=value-none words="" ;;
@@ -52,10 +55,23 @@ _geolocate() {
             "predict:--geocoder-ranks") kind=value-none words="" ;;
             "predict:--user-agent") kind=value-none words="" ;;
             "predict:--model") kind=value-file words="" ;;
-            "predict:--max-pixels") kind=value-none words="" ;;
             "predict:--device") kind=value-words words="auto cuda cpu" ;;
+            "predict:--precision") kind=value-words words="auto fp32 int8 fp16" ;;
             "predict:--batch-size") kind=value-none words="" ;;
             "predict:--workers") kind=value-none words="" ;;
+            "predict:--max-pixels") kind=value-none words="" ;;
+            "query:-k"|"query:--top-k") kind=value-none words="" ;;
+            "query:--ranking") kind=value-words words="merged points published" ;;
+            "query:--gallery") kind=value-file words="" ;;
+            "query:--csv") kind=value-file words="" ;;
+            "query:--jsonl") kind=value-file words="" ;;
+            "query:--geocoder") kind=value-none words="" ;;
+            "query:--geocoder-key") kind=value-none words="" ;;
+            "query:--geocoder-domain") kind=value-none words="" ;;
+            "query:--geocoder-ranks") kind=value-none words="" ;;
+            "query:--user-agent") kind=value-none words="" ;;
+            "query:--model") kind=value-file words="" ;;
+            "query:--device") kind=value-words words="auto cuda cpu" ;;
             "export:--output") kind=value-file words="" ;;
             "export:--name") kind=value-none words="" ;;
             "export:--gallery") kind=value-file words="" ;;
@@ -83,7 +99,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|export|models) clash=1 ;; # such a folder is reached as ./NAME
+                predict|query|export|models) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")

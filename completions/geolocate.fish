@@ -7,7 +7,7 @@ end
 
 function __geolocate_command
     set -l words (commandline -opc)
-    set -l paths 'predict' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify'
+    set -l paths 'predict' 'query' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify'
     if set -q words[3]; and contains -- "$words[2] $words[3]" $paths
         echo "$words[2] $words[3]"
     else if set -q words[2]; and contains -- $words[2] $paths
@@ -22,13 +22,16 @@ function __geolocate_in
 end
 
 complete -c geolocate -n __geolocate_at_first_word -a predict -d 'Tell where photos were taken (the default command)'
+complete -c geolocate -n __geolocate_at_first_word -a query -d 'Tell where a photo that a text describes would have been taken'
 complete -c geolocate -n __geolocate_at_first_word -a export -d 'Export torch encoders to an ONNX bundle, parity enforced'
 complete -c geolocate -n __geolocate_at_first_word -a models -d 'List, add, check, remove and pull bundles'
 complete -c geolocate -n __geolocate_at_first_word -l version -d 'Show the version and exit'
 
 complete -c geolocate -n '__geolocate_in predict' -s 0 -l null -d 'Paths on standard input end in NUL instead of a newline'
-complete -c geolocate -n '__geolocate_in predict' -s k -l top-k -x -d 'Candidates per photo'
+complete -c geolocate -n '__geolocate_in predict' -l features -r -F -d 'The backbone\'s features of photos, one a row, in place of PATHs: raw, not normalised'
+complete -c geolocate -n '__geolocate_in predict' -s k -l top-k -x -d 'Candidates, best first'
 complete -c geolocate -n '__geolocate_in predict' -l ranking -x -a 'merged points published' -d 'merged: points within 25 km are one place; points: each gallery point by itself; published: as GeoCLIP does it, duplicates kept'
+complete -c geolocate -n '__geolocate_in predict' -l gallery -r -F -d 'Your own coordinates to choose from (columns LAT and LON), in place of the bundle\'s; embedded once and kept in your cache folder'
 complete -c geolocate -n '__geolocate_in predict' -l csv -r -F -d 'Write CSV; - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l jsonl -r -F -d 'Write JSON lines; - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l overwrite -d 'Discard what an interrupted run left beside an output file'
@@ -41,16 +44,37 @@ complete -c geolocate -n '__geolocate_in predict' -l geocoder-ranks -x -d 'Ranks
 complete -c geolocate -n '__geolocate_in predict' -l user-agent -x -d 'How to introduce yourself to that service'
 complete -c geolocate -n '__geolocate_in predict' -s y -l yes -d 'Ask a service for more than 1,000 places'
 complete -c geolocate -n '__geolocate_in predict' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'
+complete -c geolocate -n '__geolocate_in predict' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
+complete -c geolocate -n '__geolocate_in predict' -l precision -x -a 'auto fp32 int8 fp16' -d 'auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32'
+complete -c geolocate -n '__geolocate_in predict' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
+complete -c geolocate -n '__geolocate_in predict' -l workers -x -d 'Threads that decode photos. [default: one per core]'
 complete -c geolocate -n '__geolocate_in predict' -l max-pixels -x -d 'Larger photos fail'
 complete -c geolocate -n '__geolocate_in predict' -l allow-truncated -d 'Use what there is of a truncated photo'
 complete -c geolocate -n '__geolocate_in predict' -l exact-decode -d 'Decode JPEG at full scale: several times slower, next to no difference'
-complete -c geolocate -n '__geolocate_in predict' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
-complete -c geolocate -n '__geolocate_in predict' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
-complete -c geolocate -n '__geolocate_in predict' -l workers -x -d 'Threads that decode photos. [default: one per core]'
 complete -c geolocate -n '__geolocate_in predict' -s q -l quiet -d 'No messages and no progress on standard error'
 complete -c geolocate -n '__geolocate_in predict' -l progress -d 'Progress on standard error. [default: on a terminal]'
 complete -c geolocate -n '__geolocate_in predict' -l no-progress -d 'not --progress'
 complete -c geolocate -n '__geolocate_in predict' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in query' -f
+complete -c geolocate -n '__geolocate_in query' -s k -l top-k -x -d 'Candidates, best first'
+complete -c geolocate -n '__geolocate_in query' -l ranking -x -a 'merged points published' -d 'merged: points within 25 km are one place; points: each gallery point by itself; published: as GeoCLIP does it, duplicates kept'
+complete -c geolocate -n '__geolocate_in query' -l gallery -r -F -d 'Your own coordinates to choose from (columns LAT and LON), in place of the bundle\'s; embedded once and kept in your cache folder'
+complete -c geolocate -n '__geolocate_in query' -l csv -r -F -d 'Write CSV; - is standard output'
+complete -c geolocate -n '__geolocate_in query' -l jsonl -r -F -d 'Write JSON lines; - is standard output'
+complete -c geolocate -n '__geolocate_in query' -l overwrite -d 'Discard what an interrupted run left beside an output file'
+complete -c geolocate -n '__geolocate_in query' -l geocoder -x -d 'What names places: offline, none, or a service that geopy knows (nominatim, photon, ...), which then learns the guesses, rounded to 0.01 degree'
+complete -c geolocate -n '__geolocate_in query' -l geocoder-key -x -d 'Your key for that service'
+complete -c geolocate -n '__geolocate_in query' -l geocoder-domain -x -d 'Your own server of that service'
+complete -c geolocate -n '__geolocate_in query' -l geocoder-ranks -x -d 'Ranks that the service is asked for; the others get offline names'
+complete -c geolocate -n '__geolocate_in query' -l user-agent -x -d 'How to introduce yourself to that service'
+complete -c geolocate -n '__geolocate_in query' -s y -l yes -d 'Ask a service for more than 1,000 places'
+complete -c geolocate -n '__geolocate_in query' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'
+complete -c geolocate -n '__geolocate_in query' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
+complete -c geolocate -n '__geolocate_in query' -s q -l quiet -d 'No messages and no progress on standard error'
+complete -c geolocate -n '__geolocate_in query' -l progress -d 'Progress on standard error. [default: on a terminal]'
+complete -c geolocate -n '__geolocate_in query' -l no-progress -d 'not --progress'
+complete -c geolocate -n '__geolocate_in query' -s h -l help -d 'Show this message and exit'
 
 complete -c geolocate -n '__geolocate_in export' -f -a '(__fish_complete_directories)'
 complete -c geolocate -n '__geolocate_in export' -l output -r -F -d 'Folder of the new bundle. [default: ./NAME]'

@@ -3,49 +3,46 @@
     paths -> find -> decode (threads, a bounded number ahead) -> batch -> image encoder -> posterior
           -> candidates, radius, names, EXIF truth -> Prediction
 
-No list of all photos exists anywhere.
+Features of photos and texts join it at the image head. No list of all photos exists anywhere.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal, Self
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle, load_bundle
-from geolocate.errors import PhotoError, UsageError
-from geolocate.exif import ExifFacts, read_exif
+from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
+from geolocate.errors import UsageError
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
-from geolocate.photos import DEFAULT_MAX_PIXELS, decode_photo, find_photos
+from geolocate.photos import find_photos
 from geolocate.ranking import Ranking
 from geolocate.records import Candidate, NamedPosition, Position, Prediction
-from geolocate.session import Device, ImageEncoder, Retrieval, choose_device
+from geolocate.session import (
+    BATCH_SIZE,
+    Device,
+    ImageEncoder,
+    ImageHead,
+    Retrieval,
+    choose_device,
+    choose_precision,
+)
+from geolocate.text import TextEncoder
 
-#: Photos in one call of the image encoder; on the CPU larger batches gain nothing.
-BATCH_SIZE: dict[Literal["cpu", "cuda"], int] = {"cpu": 4, "cuda": 64}
+#: Features that go through the image head and the gallery together.
+FEATURE_BLOCK = 256
 
 
 def to_standard_error(text: str) -> None:
     """Where messages go unless the caller says otherwise."""
     print(f"geolocate: {text}", file=sys.stderr)
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """One photo after its thread: pixels uint8 (S, S, 3) and EXIF facts, or the error."""
-
-    photo: str
-    pixels: NDArray[np.uint8] | None = None
-    facts: ExifFacts | None = None
-    error: str | None = None
 
 
 class Geolocator:
@@ -54,11 +51,10 @@ class Geolocator:
     Args:
         bundle: see :func:`geolocate.bundle.load_bundle`.
         device: "auto" takes CUDA where it works, "cuda" insists on it, "cpu" never tries.
+        precision: of the image encoder; "auto" takes the fastest that the bundle has for the device.
         batch_size: photos in one call of the image encoder; None takes what suits the device.
-        workers: threads that decode; None takes one per core.
-        max_pixels: larger photos are errors.
-        allow_truncated: decode what there is of a truncated file.
-        exact_decode: decode JPEG at full scale (slower; differs by less than 1e-4 in cosine).
+        decode: how photos are decoded.
+        gallery: the coordinates to place photos on; None takes the bundle's.
         namer: gives positions their names; see :func:`geolocate.geocoding.open_namer`.
         named_ranks: how many ranks `namer` is asked for, the others get offline names; None for all.
         say: called with each message for the user.
@@ -66,6 +62,7 @@ class Geolocator:
     Raises:
         BundleError: the bundle lacks a part or is damaged.
         DeviceError: `device` is "cuda" and does not work.
+        UsageError: the bundle does not have that precision, or not for that device.
     """
 
     def __init__(
@@ -73,30 +70,26 @@ class Geolocator:
         bundle: Bundle,
         *,
         device: Device = "auto",
+        precision: str = "auto",
         batch_size: int | None = None,
-        workers: int | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        allow_truncated: bool = False,
-        exact_decode: bool = False,
+        decode: DecodeOptions | None = None,
+        gallery: Gallery | None = None,
         namer: Namer | None = None,
         named_ranks: int | None = None,
         say: Callable[[str], None] = to_standard_error,
     ) -> None:
         self.bundle = bundle
         self.device = choose_device(device, say)
-        self.gallery = Gallery.from_bundle(bundle)
-        self._encoder = ImageEncoder(bundle, self.device)
-        self._retrieval = Retrieval.open(
-            bundle, self.gallery.embeddings, self.gallery.log_weights, self.device
-        )
+        self.precision = choose_precision(precision, bundle.manifest.precisions, self.device)
+        self.gallery = gallery or Gallery.from_bundle(bundle)
         self._batch_size = batch_size or BATCH_SIZE[self.device]
-        self._workers = workers or os.cpu_count() or 1
-        self._max_pixels = max_pixels
-        self._allow_truncated = allow_truncated
-        self._exact_decode = exact_decode
+        self._decode = decode or DecodeOptions()
         self._namer = namer or NoNames()
         self._named_ranks = named_ranks
         self._say = say
+        self._retrieval = Retrieval.open(
+            bundle, self.gallery.embeddings, self.gallery.log_weights, self.device
+        )
 
     @classmethod
     def load(
@@ -105,8 +98,9 @@ class Geolocator:
         *,
         geocoder: str = "offline",
         device: Device = "auto",
+        precision: str = "auto",
         batch_size: int | None = None,
-        workers: int | None = None,
+        decode: DecodeOptions | None = None,
         say: Callable[[str], None] = to_standard_error,
     ) -> Self:
         """Opens a bundle by name or folder; None takes the best one that is installed.
@@ -115,24 +109,31 @@ class Geolocator:
             geocoder: "offline", "none", or a geopy service with its default settings.
 
         Raises:
-            BundleError, DeviceError: see the class.
-            UsageError: there is no geocoder of that name.
+            BundleError, DeviceError, UsageError: see the class; UsageError for an unknown geocoder too.
         """
         namer = open_namer(geocoder, warn=say)
         return cls(
             load_bundle(model),
             device=device,
+            precision=precision,
             batch_size=batch_size,
-            workers=workers,
+            decode=decode,
             namer=namer,
             named_ranks=1 if namer.interval_s else None,
             say=say,
         )
 
-    @property
-    def gallery_size(self) -> int:
-        """How many candidates a photo can have."""
-        return self.gallery.rows()
+    @cached_property
+    def _encoder(self) -> ImageEncoder:
+        return ImageEncoder(self.bundle, self.device, self.precision)
+
+    @cached_property
+    def _head(self) -> ImageHead:
+        return ImageHead(self.bundle, self.device)
+
+    @cached_property
+    def _text_encoder(self) -> TextEncoder:
+        return TextEncoder(self.bundle, self.device)
 
     def locate(
         self,
@@ -156,73 +157,79 @@ class Geolocator:
 
         Raises:
             UsageError: `top_k` is below 1.
+            BundleError: the image encoder cannot be used.
         """
-        if top_k < 1:
-            raise UsageError("top_k must be at least 1")
-        found = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
-        return self._locate(found, top_k, ranking, exif)
+        _check_top_k(top_k)
+        _ = self._encoder  # fails now, not at the first photo
+        photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
+        return self._locate(photos, top_k, ranking, exif)
 
     def _locate(
         self, photos: Iterator[str], top_k: int, ranking: Ranking, exif: bool
     ) -> Iterator[Prediction]:
-        for batch in self._batches(photos, exif):
-            rows = [item for item in batch if item.pixels is not None]
-            posteriors = iter(self._posteriors(rows))
+        size = self.bundle.manifest.image.size
+        for batch in decode_batches(photos, size, self._batch_size, self._decode, exif=exif):
+            pixels = [item.pixels for item in batch if item.pixels is not None]
+            posteriors = self._posteriors(self._encode(np.stack(pixels))) if pixels else iter(())
             for item in batch:
                 if item.pixels is None:
                     yield Prediction(item.photo, model=self.bundle.manifest.name, error=item.error)
                 else:
                     yield self._predict(item, next(posteriors), top_k, ranking)
 
-    def _batches(self, photos: Iterator[str], exif: bool) -> Iterator[list[_Decoded]]:
-        """Photos in order, in lists that hold at most a batch of decoded ones and any number of failures."""
-        batch: list[_Decoded] = []
-        decoded = 0
-        for item in self._decode_ahead(photos, exif):
-            batch.append(item)
-            decoded += item.pixels is not None
-            if decoded == self._batch_size or len(batch) == 16 * self._batch_size:
-                yield batch
-                batch, decoded = [], 0
-        if batch:
-            yield batch
+    def locate_features(
+        self, features: NDArray[Any], *, name: str = "features", top_k: int = 1, ranking: Ranking = "merged"
+    ) -> Iterator[Prediction]:
+        """Yields a prediction for each row of the backbone's features, so photos need no second pass.
 
-    def _decode_ahead(self, photos: Iterator[str], exif: bool) -> Iterator[_Decoded]:
-        """Decodes in threads, at most two batches ahead; yields in order."""
-        limit = 2 * self._batch_size + self._workers
-        ahead: deque[Future[_Decoded]] = deque()
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="decode")
-        try:
-            for photo in photos:
-                ahead.append(pool.submit(self._decode, photo, exif))
-                if len(ahead) >= limit:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        Args:
+            features: (N, c), raw: with the norms that the backbone gave them (about 18 for CLIP ViT-L/14).
+                Normalised features give far worse places, without an error.
+            name: begins the `photo` of each prediction, `NAME#row`, rows counted from 0.
 
-    def _decode(self, photo: str, exif: bool) -> _Decoded:
-        try:
-            decoded = decode_photo(
-                photo,
-                size=self.bundle.manifest.image.size,
-                max_pixels=self._max_pixels,
-                allow_truncated=self._allow_truncated,
-                exact=self._exact_decode,
+        Raises:
+            UsageError: `top_k` is below 1, or the features are not (N, c).
+            BundlePartMissing: the bundle has no image head of its own.
+        """
+        _check_top_k(top_k)
+        width = self.bundle.manifest.feature_dim
+        if features.ndim != 2 or features.shape[1] != width or features.dtype.kind not in "fiu":
+            raise UsageError(
+                f"features of {self.bundle.manifest.name} are numbers of the shape (N, {width}), "
+                f"not {features.dtype} {features.shape}"
             )
-        except PhotoError as error:
-            return _Decoded(photo, error=str(error))
-        except MemoryError:
-            return _Decoded(photo, error="not enough memory to decode it")
-        return _Decoded(photo, decoded.pixels, read_exif(decoded.exif) if exif else None)
+        _ = self._head
+        return self._locate_features(features, name, top_k, ranking)
 
-    def _posteriors(self, items: list[_Decoded]) -> NDArray[np.float32]:
-        """(N, M); NaN in the rows for which the model gives no number."""
-        if not items:
-            return np.empty((0, len(self.gallery)), dtype=np.float32)
-        embeddings = self._encode(np.stack([item.pixels for item in items if item.pixels is not None]))
-        return self._retrieval.posteriors(embeddings)
+    def _locate_features(
+        self, features: NDArray[Any], name: str, top_k: int, ranking: Ranking
+    ) -> Iterator[Prediction]:
+        for start in range(0, len(features), FEATURE_BLOCK):
+            block = np.asarray(features[start : start + FEATURE_BLOCK], dtype=np.float32)
+            for row, posterior in enumerate(self._posteriors(self._head(block)), start=start):
+                yield self._predict(DecodedItem(f"{name}#{row}"), posterior, top_k, ranking)
+
+    def query(
+        self, texts: Sequence[str], *, top_k: int = 1, ranking: Ranking = "merged"
+    ) -> Iterator[Prediction]:
+        """Yields a prediction for each text: where a photo that it describes would have been taken.
+
+        Raises:
+            UsageError: `top_k` is below 1, or a text is empty.
+            BundlePartMissing: the bundle has no text encoder.
+        """
+        _check_top_k(top_k)
+        if not all(text.strip() for text in texts):
+            raise UsageError("a text to look for is empty")
+        _ = self._text_encoder
+        return self._query(texts, top_k, ranking)
+
+    def _query(self, texts: Sequence[str], top_k: int, ranking: Ranking) -> Iterator[Prediction]:
+        for text in texts:
+            tokens = self._text_encoder.tokenizer([text])
+            notes = ("truncated",) if tokens.truncated[0] else ()
+            (posterior,) = self._posteriors(self._text_encoder(tokens))
+            yield self._predict(DecodedItem(text), posterior, top_k, ranking, notes)
 
     def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Image embeddings (N, d); halves the batch for good where memory does not suffice."""
@@ -240,18 +247,26 @@ class Geolocator:
                 self._batch_size //= 2
                 self._say(f"not enough memory for the batch, going on with {self._batch_size}")
 
+    def _posteriors(self, embeddings: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Embeddings (N, d) to posteriors (M,), one after the other; NaN where the embedding has NaN."""
+        return self._retrieval.posteriors(embeddings)
+
     def _predict(
-        self, item: _Decoded, posterior: NDArray[np.float32], top_k: int, ranking: Ranking
+        self,
+        item: DecodedItem,
+        posterior: NDArray[np.float32],
+        top_k: int,
+        ranking: Ranking,
+        notes: tuple[str, ...] = (),
     ) -> Prediction:
         model = self.bundle.manifest.name
         truth = item.facts.position if item.facts else None
-        notes = item.facts.notes if item.facts else ()
+        notes += item.facts.notes if item.facts else ()
         if not np.isfinite(posterior).all():
             error = "the model gave no number for this photo"
             return Prediction(item.photo, exif=truth, model=model, notes=notes, error=error)
         ranked = self.gallery.rank(posterior, top_k, ranking)
         positions = [Position(*map(float, self.gallery.coordinates[index])) for index, _ in ranked]
-        names = self._names(positions)
         candidates = tuple(
             Candidate(
                 rank=rank,
@@ -262,7 +277,7 @@ class Geolocator:
                 error_km=geodesic_km(position, truth) if truth else None,
             )
             for rank, ((index, probability), position, named) in enumerate(
-                zip(ranked, positions, names, strict=True), start=1
+                zip(ranked, positions, self._names(positions), strict=True), start=1
             )
         )
         return Prediction(item.photo, candidates, exif=truth, model=model, notes=notes)
@@ -270,6 +285,11 @@ class Geolocator:
     def _names(self, positions: list[Position]) -> list[NamedPosition | None]:
         first = self._namer.names(positions[: self._named_ranks])
         return first + OfflineNames().names(positions[len(first) :]) if len(first) < len(positions) else first
+
+
+def _check_top_k(top_k: int) -> None:
+    if top_k < 1:
+        raise UsageError("top_k must be at least 1")
 
 
 def geodesic_km(first: Position, second: Position) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,10 +17,18 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from geolocate.bundle import RETRIEVAL, Bundle, image_encoder_name
-from geolocate.errors import BundleDamaged, DeviceError
+from geolocate.bundle import IMAGE_HEAD, LOCATION_ENCODER, RETRIEVAL, Bundle, image_encoder_name
+from geolocate.errors import BundleDamaged, DeviceError, UsageError
 
 Device = Literal["auto", "cuda", "cpu"]
+
+#: Photos in one call of the image encoder; on the CPU larger batches gain nothing.
+BATCH_SIZE: dict[Literal["cpu", "cuda"], int] = {"cpu": 4, "cuda": 64}
+#: What "auto" takes of the variants that a bundle has, fastest first. fp16 crashes the CPU provider.
+PRECISIONS: dict[Literal["cpu", "cuda"], tuple[str, ...]] = {
+    "cpu": ("int8", "fp32"),
+    "cuda": ("fp16", "fp32"),
+}
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -93,6 +101,24 @@ def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda",
     return "cpu"
 
 
+def choose_precision(precision: str, available: Sequence[str], device: Literal["cuda", "cpu"]) -> str:
+    """The variant of the image encoder to use.
+
+    Raises:
+        UsageError: the bundle does not have `precision`, or it does not run on `device`.
+    """
+    usable = [name for name in PRECISIONS[device] if name in available]
+    if precision == "auto":
+        if not usable:
+            raise UsageError(f"the bundle has no precision for {device}: only {', '.join(available)}")
+        return usable[0]
+    if precision not in available:
+        raise UsageError(f"the bundle has no precision {precision}: only {', '.join(available)}")
+    if precision not in usable:
+        raise UsageError(f"precision {precision} does not run on {device}; {', '.join(usable)} would")
+    return precision
+
+
 def open_session(
     path: Path, device: Literal["cuda", "cpu"], threads: int = 0
 ) -> onnxruntime.InferenceSession:
@@ -159,31 +185,93 @@ def _pad_rows(array: NDArray[Any], rows: int) -> NDArray[Any]:
     return array if missing <= 0 else np.concatenate((array, np.repeat(array[-1:], missing, axis=0)))
 
 
-class ImageEncoder:
-    """Pixels to image embeddings.
+class _ToEmbeddings:
+    """A graph from rows to `image_embedding` (N, d).
 
     Raises:
         BundlePartMissing, BundleDamaged, DeviceError: see :func:`open_session`.
     """
 
     def __init__(
-        self, bundle: Bundle, device: Literal["cuda", "cpu"], precision: str = "fp32", threads: int = 0
+        self,
+        bundle: Bundle,
+        name: str,
+        device: Literal["cuda", "cpu"],
+        threads: int,
+        inputs: tuple[str, str, Sequence[int | None]],
     ) -> None:
-        name = image_encoder_name(precision)
         manifest = bundle.manifest
         self.session = open_session(bundle.file(name), device, threads)
-        side = manifest.image.size
+        self._input, dtype, shape = inputs
         outputs: dict[str, tuple[str, Sequence[int | None]]] = {
             "image_embedding": ("float", (None, manifest.embedding_dim))
         }
         if manifest.concept_count:
             outputs["concept_scores"] = ("float", (None, manifest.concept_count))
-        _check(self.session, name, {"pixels": ("uint8", (None, side, side, 3))}, outputs)
+        _check(self.session, name, {self._input: (dtype, shape)}, outputs)
+        # A dynamically quantised graph takes its scale over the whole batch: such graphs take one row only.
+        rows = self.session.get_inputs()[0].shape[0]
+        self._fixed_rows = rows if isinstance(rows, int) else None
+
+    def _run(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        step = self._fixed_rows or len(rows)
+        blocks = [
+            self.session.run(["image_embedding"], {self._input: rows[start : start + step]})[0]
+            for start in range(0, len(rows), step)
+        ]
+        result: NDArray[np.float32] = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return result
+
+
+class ImageEncoder(_ToEmbeddings):
+    """Pixels to image embeddings."""
+
+    def __init__(
+        self, bundle: Bundle, device: Literal["cuda", "cpu"], precision: str = "fp32", threads: int = 0
+    ) -> None:
+        side = bundle.manifest.image.size
+        pixels = ("pixels", "uint8", (None, side, side, 3))
+        super().__init__(bundle, image_encoder_name(precision), device, threads, pixels)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (N, S, S, 3) to L2-normalised float32 (N, d); a row of NaN is the caller's to find."""
-        (embedding,) = self.session.run(["image_embedding"], {"pixels": pixels})
-        result: NDArray[np.float32] = embedding
+        return self._run(pixels)
+
+
+class ImageHead(_ToEmbeddings):
+    """The backbone's raw features to image embeddings."""
+
+    def __init__(self, bundle: Bundle, device: Literal["cuda", "cpu"], threads: int = 0) -> None:
+        features = ("features", "float", (None, bundle.manifest.feature_dim))
+        super().__init__(bundle, IMAGE_HEAD, device, threads, features)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (N, c), norms as the backbone gave them, to L2-normalised float32 (N, d)."""
+        return self._run(_pad_rows(features, MIN_PRODUCT_ROWS))[: len(features)]
+
+
+class LocationEncoder:
+    """Equal Earth coordinates to location embeddings.
+
+    Raises:
+        BundlePartMissing, BundleDamaged, DeviceError: see :func:`open_session`.
+    """
+
+    def __init__(self, bundle: Bundle, device: Literal["cuda", "cpu"], threads: int = 0) -> None:
+        self.session = open_session(bundle.file(LOCATION_ENCODER), device, threads)
+        _check(
+            self.session,
+            LOCATION_ENCODER,
+            {"coordinates": ("float", (None, 2))},
+            {"location_embedding": ("float", (None, bundle.manifest.embedding_dim))},
+        )
+
+    def __call__(self, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (N, 2) of :func:`geolocate.equal_earth.project` to L2-normalised float32 (N, d)."""
+        (embedding,) = self.session.run(
+            ["location_embedding"], {"coordinates": _pad_rows(coordinates, MIN_PRODUCT_ROWS)}
+        )
+        result: NDArray[np.float32] = embedding[: len(coordinates)]
         return result
 
 
@@ -236,10 +324,9 @@ class Retrieval:
         )
         return cls(session, gallery, log_prior, bundle.manifest.logit_factor)
 
-    def posteriors(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, d) to (N, M), each row summing to 1; a row never depends on the others."""
+    def posteriors(self, embeddings: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """(N, d) to N posteriors (M,), each summing to 1; none depends on the others."""
         rows = max(MIN_PRODUCT_ROWS, POSTERIOR_BLOCK_BYTES // (4 * len(self.gallery)))
-        blocks = []
         for start in range(0, len(embeddings), rows):
             block = embeddings[start : start + rows]
             (posterior,) = self.session.run(
@@ -252,6 +339,4 @@ class Retrieval:
                     "top": np.array([1], dtype=np.int64),
                 },
             )
-            blocks.append(posterior[: len(block)])
-        result: NDArray[np.float32] = np.concatenate(blocks)
-        return result
+            yield from posterior[: len(block)]

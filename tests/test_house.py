@@ -33,6 +33,8 @@ LAYERS = (
         "photos",
         "exif",
         "text",
+        "decoding",
+        "embedded_gallery",
         "bundle_store",
         "bundle_source",
         "published",

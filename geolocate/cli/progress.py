@@ -36,6 +36,7 @@ class Progress:
         stream: standard error if None.
         results: the stream of the results, which may be the same terminal; standard output if None.
         clock: seconds, monotonic.
+        unit: what is counted, in the singular.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Progress:
         stream: TextIO | None = None,
         results: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "photo",
     ) -> None:
         self._stream = stream if stream is not None else sys.stderr
         results = results if results is not None else sys.stdout
@@ -56,6 +58,7 @@ class Progress:
         self._quiet = quiet
         self._total = total
         self._clock = clock
+        self._unit = unit
         self._lock = RLock()
         self._drawn = False
         self._drawn_at = float("-inf") if self._on_terminal else clock()
@@ -68,10 +71,10 @@ class Progress:
         with self._lock:
             self._recent = deque([(self._clock(), self.done)])
 
-    def advance(self, *, failed: bool = False) -> None:
-        """One more photo is done."""
+    def advance(self, count: int = 1, *, failed: bool = False) -> None:
+        """So many more are done."""
         with self._lock:
-            self.done += 1
+            self.done += count
             self.failed += failed
             now = self._clock()
             self._recent.append((now, self.done))
@@ -108,7 +111,7 @@ class Progress:
         """What the line says now."""
         total = self._total()
         count = f"{self.done:,}" if total is None else f"{self.done:,} of {total:,}"
-        parts = [f"{count} {'photo' if (total or self.done) == 1 else 'photos'}"]
+        parts = [f"{count} {self._unit if (total or self.done) == 1 else self._unit + 's'}"]
         if self.failed:
             parts.append(f"{self.failed:,} failed")
         rate = self._rate()

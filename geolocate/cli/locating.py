@@ -1,0 +1,174 @@
+"""What every command does that locates something: open outputs, model and names, write rows, end well."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geolocate.cli.options import SharedOptions
+from geolocate.cli.progress import Progress, duration
+from geolocate.cli.status import DONE, PHOTOS_FAILED
+from geolocate.errors import UsageError
+
+if TYPE_CHECKING:
+    from geolocate.bundle import Bundle
+    from geolocate.gallery import Gallery
+    from geolocate.geolocator import Geolocator
+    from geolocate.records import Prediction
+
+#: The bundle that comes with the package, and the one that it makes way for.
+STARTER, FULL_MODEL = "starter", "geoclip-vit-l-14"
+
+
+def locate_and_write(
+    options: SharedOptions,
+    predictions: Callable[[Geolocator, list[str]], Iterator[Prediction]],
+    *,
+    what: str,
+    inputs: list[str],
+    settings: Mapping[str, Any],
+    count: Callable[[], int | None],
+    total: Callable[[], int | None] = lambda: None,
+    geolocator_options: Mapping[str, Any] | None = None,
+) -> int:
+    """Runs the command and returns the exit status; what can be refused is refused before any work.
+
+    Args:
+        predictions: the work, given the geolocator and the run's own output files.
+        what: the plural of what is located ("photos").
+        inputs, settings: for the manifests beside output files.
+        count: how many there are, counted now; None if nobody can know.
+        total: the same for the progress line, without waiting.
+        geolocator_options: more arguments of :class:`geolocate.geolocator.Geolocator`.
+    """
+    from geolocate.bundle import load_bundle
+    from geolocate.geocoding import open_namer
+    from geolocate.writers.outputs import open_writers
+
+    csv = options.csv
+    table = csv is None and options.jsonl is None and sys.stdout.isatty()
+    if csv is None and options.jsonl is None and not table:
+        csv = "-"
+    shown = Progress(shown=options.progress, quiet=options.quiet, total=total)
+
+    def say(text: str) -> None:
+        shown.note(f"geolocate: {text}")
+
+    outputs = open_writers(
+        csv=csv, jsonl=options.jsonl, table=table, overwrite=options.overwrite, aside=shown.aside
+    )
+    with shown, outputs:
+        bundle = load_bundle(options.model)
+        namer = open_namer(
+            options.geocoder,
+            key=options.geocoder_key,
+            domain=options.geocoder_domain,
+            user_agent=options.user_agent,
+            warn=say,
+        )
+        with closing(namer):
+            if namer.interval_s and not options.yes:
+                _refuse_many_places(count(), options.geocoder_ranks, namer.interval_s)
+
+            from geolocate.geolocator import Geolocator
+
+            geolocator = Geolocator(
+                bundle,
+                device=options.device,
+                gallery=_open_gallery(options, bundle, say),
+                namer=namer,
+                named_ranks=options.geocoder_ranks if namer.interval_s else None,
+                say=say,
+                **(geolocator_options or {}),
+            )
+            for line in _introduction(bundle, geolocator.precision):
+                say(line)
+            if options.top_k > geolocator.gallery.rows():
+                size = geolocator.gallery.rows()
+                say(f"the gallery has {size:,} points: --top-k {options.top_k} gives no more")
+            shown.begin()
+            try:
+                for prediction in predictions(geolocator, [str(path) for path in outputs.paths]):
+                    outputs.write(prediction)
+                    shown.advance(failed=prediction.error is not None)
+            except BaseException:
+                for kept in outputs.abort():
+                    say(f"what was done so far is in {kept}")
+                raise
+            if namer.attribution and shown.done:
+                say(namer.attribution)
+        outputs.close(
+            {
+                "program": f"geolocate {importlib.metadata.version('geolocate')}",
+                "inputs": inputs,
+                "options": {
+                    "top_k": options.top_k,
+                    "ranking": options.ranking,
+                    "gallery": options.gallery,
+                    "geocoder": options.geocoder,
+                    "device": geolocator.device,
+                    "precision": geolocator.precision,
+                    **settings,
+                },
+                "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+                what: shown.done,
+                "failed": shown.failed,
+            }
+        )
+        if not shown.done:
+            say(f"no {what} found")
+    return PHOTOS_FAILED if shown.failed else DONE
+
+
+def _introduction(bundle: Bundle, precision: str) -> Iterator[str]:
+    manifest = bundle.manifest
+    name = f"model {manifest.name} ({precision})"
+    if manifest.trained:
+        yield name
+    else:
+        yield f"{name}: untrained, so its places are chance; it shows how the program works and no more"
+    if manifest.name == STARTER:
+        yield f"for the published GeoCLIP: geolocate models pull {FULL_MODEL}"
+
+
+def _open_gallery(options: SharedOptions, bundle: Bundle, say: Callable[[str], None]) -> Gallery | None:
+    """The user's own gallery, with a progress line of its own while it is embedded."""
+    if options.gallery is None:
+        return None
+    from geolocate.embedded_gallery import open_gallery
+    from geolocate.session import choose_device
+
+    done = size = 0
+    shown = Progress(shown=options.progress, quiet=options.quiet, total=lambda: size, unit="point")
+
+    def advance(now: int, total: int) -> None:
+        nonlocal done, size
+        size = total
+        shown.advance(now - done)
+        done = now
+
+    with shown:
+        device = choose_device(options.device, lambda text: None)
+        gallery = open_gallery(Path(options.gallery), bundle, device, advance=advance, warn=say)
+    say(f"gallery {options.gallery}: {len(gallery):,} points" + ("" if done else ", embedded earlier"))
+    return gallery
+
+
+def _refuse_many_places(count: int | None, ranks: int, interval_s: float) -> None:
+    """Raises UsageError where a service would be asked for very many places."""
+    if count is None:
+        raise UsageError(
+            "nobody knows yet how many places a list on standard input makes: a geocoding service needs --yes"
+        )
+    from geolocate.geocoding import LARGE_RUN_PLACES
+
+    places = count * ranks
+    if places > LARGE_RUN_PLACES:
+        raise UsageError(
+            f"up to {places:,} places to ask for take {duration(places * interval_s)} at the pace that "
+            "the service allows: add --yes if that is meant"
+        )

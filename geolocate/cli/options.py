@@ -1,0 +1,156 @@
+"""Options that several commands share, declared once, and their values as one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+ranking_options = _together(
+    click.option(
+        "-k",
+        "--top-k",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        envvar="GEOLOCATE_TOP_K",
+        metavar="N",
+        help="Candidates, best first.",
+    ),
+    click.option(
+        "--ranking",
+        type=click.Choice(["merged", "points", "published"]),
+        default="merged",
+        show_default=True,
+        envvar="GEOLOCATE_RANKING",
+        help="merged: points within 25 km are one place; points: each gallery point by itself; "
+        "published: as GeoCLIP does it, duplicates kept.",
+    ),
+    click.option(
+        "--gallery",
+        type=click.Path(),
+        envvar="GEOLOCATE_GALLERY",
+        metavar="FILE.csv",
+        help="Your own coordinates to choose from (columns LAT and LON), in place of the bundle's; embedded "
+        "once and kept in your cache folder.",
+    ),
+)
+
+output_options = _together(
+    click.option("--csv", type=click.Path(), metavar="FILE", help="Write CSV; - is standard output."),
+    click.option(
+        "--jsonl", type=click.Path(), metavar="FILE", help="Write JSON lines; - is standard output."
+    ),
+    click.option(
+        "--overwrite", is_flag=True, help="Discard what an interrupted run left beside an output file."
+    ),
+)
+
+naming_options = _together(
+    click.option(
+        "--geocoder",
+        default="offline",
+        show_default=True,
+        envvar="GEOLOCATE_GEOCODER",
+        metavar="NAME",
+        help="What names places: offline, none, or a service that geopy knows (nominatim, photon, ...), "
+        "which then learns the guesses, rounded to 0.01 degree.",
+    ),
+    click.option(
+        "--geocoder-key", envvar="GEOLOCATE_GEOCODER_KEY", metavar="KEY", help="Your key for that service."
+    ),
+    click.option(
+        "--geocoder-domain",
+        envvar="GEOLOCATE_GEOCODER_DOMAIN",
+        metavar="HOST",
+        help="Your own server of that service.",
+    ),
+    click.option(
+        "--geocoder-ranks",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        envvar="GEOLOCATE_GEOCODER_RANKS",
+        metavar="N",
+        help="Ranks that the service is asked for; the others get offline names.",
+    ),
+    click.option(
+        "--user-agent",
+        envvar="GEOLOCATE_USER_AGENT",
+        metavar="TEXT",
+        help="How to introduce yourself to that service.",
+    ),
+    click.option("-y", "--yes", is_flag=True, help="Ask a service for more than 1,000 places."),
+)
+
+model_options = _together(
+    click.option(
+        "--model",
+        type=click.Path(),
+        envvar="GEOLOCATE_MODEL",
+        metavar="NAME|DIR",
+        help="Bundle, by name or folder.  [default: geoclip-vit-l-14 if installed, else starter]",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cuda", "cpu"]),
+        default="auto",
+        show_default=True,
+        envvar="GEOLOCATE_DEVICE",
+        help="auto falls back to the CPU and says so; cuda fails with the reason.",
+    ),
+)
+
+message_options = _together(
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        envvar="GEOLOCATE_QUIET",
+        help="No messages and no progress on standard error.",
+    ),
+    click.option(
+        "--progress/--no-progress",
+        default=None,
+        envvar="GEOLOCATE_PROGRESS",
+        help="Progress on standard error.  [default: on a terminal]",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOptions:
+    """The values of all options above, by their names."""
+
+    top_k: int
+    ranking: Literal["merged", "points", "published"]
+    gallery: str | None
+    csv: str | None
+    jsonl: str | None
+    overwrite: bool
+    geocoder: str
+    geocoder_key: str | None
+    geocoder_domain: str | None
+    geocoder_ranks: int
+    user_agent: str | None
+    yes: bool
+    model: str | None
+    device: Literal["auto", "cuda", "cpu"]
+    quiet: bool
+    progress: bool | None
