@@ -19,6 +19,9 @@ COMPLETION_VARIABLE = "_GEOLOCATE_COMPLETE"
 #: Every command, in the order of the help page.
 COMMANDS = {
     "predict": LazyCommand("geolocate.cli.predict", "Tell where photos were taken (the default command)."),
+    "query": LazyCommand(
+        "geolocate.cli.query", "Tell where a photo that a text describes would have been taken."
+    ),
     "export": LazyCommand(
         "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
     ),
