@@ -25,7 +25,7 @@ class ByteBar:
         if not sys.stderr.isatty():
             return
         label = printable(f"{self._label} {name}, {size_text(size)}")
-        self._bar = click.progressbar(length=size, label=label, file=sys.stderr, update_min_steps=2**22)
+        self._bar = click.progressbar(length=size, label=label, file=sys.stderr)
         self._step = self._bar.__enter__().update
 
     def advance(self, count: int) -> None:

@@ -19,7 +19,6 @@ from geolocate import published
 from geolocate.bundle import installed_bundles
 from geolocate.bundle_store import INCOMING_PREFIX, LOCK_NAME, user_folder
 from geolocate.cli import cli, pull
-from geolocate.cli.byte_bar import size_text
 from geolocate.published import CLIP_REPOSITORY, GEOCLIP, HUB_ENDPOINT_VARIABLE
 
 NAME = GEOCLIP.name
@@ -254,17 +253,6 @@ def test_pull_looks_at_the_disk_before_it_asks(monkeypatch: pytest.MonkeyPatch, 
     status, _, message = run("pull", NAME)
     assert status == 1
     assert "5.0 GB free, 6.0 GB are needed" in message
-
-
-def test_sizes_are_for_people() -> None:
-    assert [size_text(n) for n in (0, 999, 1000, 9_400_000, 999_990_000, 1_710_545_099)] == [
-        "0 bytes",
-        "999 bytes",
-        "1.0 kB",
-        "9.4 MB",
-        "1.0 GB",
-        "1.7 GB",
-    ]
 
 
 @pytest.fixture(scope="module")
