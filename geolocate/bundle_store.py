@@ -166,8 +166,9 @@ def arriving_bundle(name: str, *, force: bool = False) -> Iterator[Path]:
         BundleError: the name cannot be one.
         OutputError: as :func:`refuse_taken`; the folder cannot be written, or another run is at work.
     """
-    refuse_taken(checked_name(name), force)
+    checked_name(name)
     with _locked_folder() as folder, _scratch(folder) as scratch:
+        refuse_taken(name, force)  # under the lock: nobody takes it meanwhile
         built = scratch / _NEW
         yield built
         load_bundle(built)
