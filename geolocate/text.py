@@ -1,0 +1,221 @@
+"""Text to embeddings: CLIP's tokens, the bundle's text encoder, the modality gap, the image head.
+
+References: CLIP (Radford et al. 2021), https://arxiv.org/abs/2103.00020; the modality gap (Liang et al.
+2022), https://arxiv.org/abs/2203.02053. N texts, T tokens of the context, c width of the features, d of
+the embeddings.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geolocate.bundle import IMAGE_HEAD, MODALITY_MEANS, TEXT_ENCODER, TOKENIZER, Bundle
+from geolocate.errors import BundleDamaged
+from geolocate.session import open_session
+
+#: What CLIP puts before and after a text.
+START_TOKEN, END_TOKEN = "<start_of_text>", "<end_of_text>"
+#: What fills the rest of the context; open_clip's padding.
+PADDING_ID = 0
+#: Larger than any tokeniser's file.
+TOKENIZER_MAX_BYTES = 16 * 2**20
+
+FloatArray = NDArray[np.float32]
+
+
+def clean(text: str) -> str:
+    """As CLIP cleans: mojibake and odd quotes mended, entities resolved, white space joined, lower case."""
+    import ftfy  # takes 30 ms, and most runs have no text
+
+    mended = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(mended.split()).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Texts as token ids.
+
+    Attributes:
+        ids: int64 (N, T), start and end included, padded.
+        truncated: (N,) bool, the text was longer than the context and lost its end.
+    """
+
+    ids: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+
+
+class Tokenizer:
+    """CLIP's byte-pair encoding, from a bundle's `tokenizer.json`.
+
+    Equal to open_clip's tokeniser, but for the names of the special tokens: written out in a text, they are
+    text.
+
+    Args:
+        path: the file.
+        context_length: T.
+
+    Raises:
+        BundleDamaged: the file describes no CLIP tokeniser.
+    """
+
+    def __init__(self, path: Path, context_length: int) -> None:
+        import tokenizers  # only where there is text
+
+        if path.stat().st_size > TOKENIZER_MAX_BYTES:
+            raise BundleDamaged(f"{path.name} is too large for a tokeniser")
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        except Exception as error:  # the library raises bare exceptions
+            raise BundleDamaged(f"{path.name} is no tokeniser: {error}") from error
+        start, end = (self._tokenizer.token_to_id(token) for token in (START_TOKEN, END_TOKEN))
+        if start is None or end is None:
+            raise BundleDamaged(f"{path.name} lacks {START_TOKEN} or {END_TOKEN}")
+        self._start, self._end = start, end
+        self.context_length = context_length
+
+    def __call__(self, texts: Sequence[str]) -> Tokens:
+        """Tokenises texts (N)."""
+        ids = np.full((len(texts), self.context_length), PADDING_ID, dtype=np.int64)  # (N, T)
+        truncated = np.zeros(len(texts), dtype=np.bool_)  # (N,)
+        room = self.context_length - 2
+        for row, text in enumerate(texts):
+            words = self._tokenizer.encode(clean(text), add_special_tokens=False).ids
+            truncated[row] = len(words) > room
+            tokens = [self._start, *words[:room], self._end]
+            ids[row, : len(tokens)] = tokens
+        return Tokens(ids, truncated)
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityMeans:
+    """Where a backbone's text and image vectors lie, and how long image vectors are.
+
+    Attributes:
+        text, image: float32 (c,), means of the L2-normalised features.
+        image_norm: mean norm of raw image features; about 18 for OpenAI's ViT-L/14.
+        n_text, n_image: how many vectors each mean is over.
+    """
+
+    text: FloatArray
+    image: FloatArray
+    image_norm: float
+    n_text: int
+    n_image: int
+
+    @classmethod
+    def of(cls, text_features: NDArray[Any], image_features: NDArray[Any]) -> ModalityMeans:
+        """Measures them on raw features (N, c) of texts and (M, c) of photos; they need not be pairs.
+
+        Raises:
+            ValueError: no rows, unlike widths, or a row that is zero or not finite.
+        """
+        text, image = np.asarray(text_features, np.float64), np.asarray(image_features, np.float64)
+        if (
+            text.ndim != 2
+            or image.ndim != 2
+            or not text.size
+            or not image.size
+            or text.shape[1] != image.shape[1]
+        ):
+            raise ValueError(f"features of the shapes {text.shape} and {image.shape} have no common means")
+        text_norms, image_norms = np.linalg.norm(text, axis=1), np.linalg.norm(image, axis=1)  # (N,), (M,)
+        norms = np.concatenate((text_norms, image_norms))
+        if not (np.isfinite(norms).all() and (norms > 0).all()):
+            raise ValueError("a feature vector is zero or not finite")
+        return cls(
+            (text / text_norms[:, None]).mean(axis=0).astype(np.float32),
+            (image / image_norms[:, None]).mean(axis=0).astype(np.float32),
+            float(image_norms.mean()),
+            len(text),
+            len(image),
+        )
+
+    def close_gap(self, text_features: NDArray[Any]) -> FloatArray:
+        """Raw text features (N, c) to the place and length of image features (N, c).
+
+        t -> image_norm * unit(unit(t) - mean text + mean image): the image head was trained on photos only.
+        """
+        raw = np.asarray(text_features, np.float64)  # (N, c)
+        moved = raw / np.linalg.norm(raw, axis=1, keepdims=True) - self.text + self.image  # (N, c)
+        closed = self.image_norm * moved / np.linalg.norm(moved, axis=1, keepdims=True)  # (N, c)
+        result: FloatArray = closed.astype(np.float32)
+        return result
+
+    def save(self, path: Path) -> None:
+        """Writes `modality_means.npz`."""
+        np.savez(
+            path,
+            text=self.text,
+            image=self.image,
+            image_norm=np.float64(self.image_norm),
+            n=np.array([self.n_text, self.n_image]),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> ModalityMeans:
+        """Reads `modality_means.npz`.
+
+        Raises:
+            BundleDamaged: it is not one.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                text, image = stored["text"].astype(np.float32), stored["image"].astype(np.float32)
+                norm = float(stored["image_norm"])
+                n_text, n_image = (int(count) for count in stored["n"])
+        except Exception as error:  # zipfile, zlib and numpy have no common base
+            raise BundleDamaged(f"{path.name} cannot be read: {error}") from error
+        if text.ndim != 1 or text.shape != image.shape or not (0 < norm < np.inf):
+            raise BundleDamaged(f"{path.name} holds no means")
+        return cls(text, image, norm, n_text, n_image)
+
+
+class TextEncoder:
+    """Text to the space of image embeddings, by the graphs of a bundle.
+
+    Without `modality_means.npz` the raw text features go into the head as they are.
+
+    Raises:
+        BundlePartMissing: the bundle has no text encoder.
+        BundleDamaged, DeviceError: a part cannot be used.
+    """
+
+    def __init__(self, bundle: Bundle, device: Literal["cuda", "cpu"], threads: int = 0) -> None:
+        self._session = open_session(bundle.file(TEXT_ENCODER), device, threads)
+        self._head = open_session(bundle.file(IMAGE_HEAD), device, threads)
+        (tokens,) = self._session.get_inputs()
+        (features,) = self._session.get_outputs()
+        width = bundle.manifest.feature_dim
+        if tokens.type != "tensor(int64)" or len(tokens.shape) != 2 or not isinstance(tokens.shape[1], int):
+            raise BundleDamaged(f"{TEXT_ENCODER} does not take token ids of a fixed length")
+        if features.type != "tensor(float)" or features.shape[1:] != [width]:
+            raise BundleDamaged(f"{TEXT_ENCODER} does not give features of width {width}")
+        self.tokenizer = Tokenizer(bundle.file(TOKENIZER), tokens.shape[1])
+        self._input = tokens.name
+        self.means = ModalityMeans.load(bundle.file(MODALITY_MEANS)) if bundle.has(MODALITY_MEANS) else None
+        if self.means is not None and len(self.means.text) != width:
+            raise BundleDamaged(
+                f"{MODALITY_MEANS} has width {len(self.means.text)}, the manifest says {width}"
+            )
+
+    def features(self, tokens: Tokens) -> FloatArray:
+        """Tokens (N, T) to the tower's raw features (N, c)."""
+        rows = [self._session.run(None, {self._input: row[None]})[0] for row in tokens.ids]
+        result: FloatArray = np.concatenate(rows)
+        return result
+
+    def __call__(self, tokens: Tokens) -> FloatArray:
+        """Tokens (N, T) to L2-normalised embeddings (N, d) beside those of photos."""
+        features = self.features(tokens)  # (N, c)
+        if self.means is not None:
+            features = self.means.close_gap(features)  # (N, c)
+        rows = [self._head.run(["image_embedding"], {"features": row[None]})[0] for row in features]
+        result: FloatArray = np.concatenate(rows)
+        return result
