@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import geolocate.geolocator as pipeline
 from geolocate import Geolocator
-from geolocate.errors import DeviceError, UsageError
+from geolocate.errors import BundlePartMissing, DeviceError, UsageError
 from geolocate.records import Prediction
 from geolocate.writers.rows import rows_of
 
@@ -207,3 +207,34 @@ def test_the_real_photos_read_as_csv(starter: Geolocator, real_photos: Path) -> 
     assert predictions[0].exif.latitude == pytest.approx(43.467448, abs=1e-5)
     assert predictions[0].exif.longitude == pytest.approx(11.885127, abs=1e-5)
     assert len(buffer.getvalue().splitlines()) == 5
+
+
+def test_features_give_what_the_photos_give(starter: Geolocator) -> None:
+    """Features (N, c) go through the image head; a row depends on no other and NaN fails one row alone."""
+    rng = np.random.default_rng(5)
+    features = rng.normal(0, 1, (600, starter.bundle.manifest.feature_dim)).astype(np.float16)
+    features[3] = np.nan
+    found = list(starter.locate_features(features, name="f.npy", top_k=2))
+    assert [p.photo for p in found] == [f"f.npy#{row}" for row in range(600)]
+    assert [p.error is None for p in found] == [row != 3 for row in range(600)]
+    alone = next(iter(starter.locate_features(features[299:300], name="f.npy", top_k=2)))
+    assert alone.candidates == found[299].candidates
+    expected = starter._head(np.asarray(features[:1], dtype=np.float32))
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [np.zeros((2, 7)), np.zeros(128), np.zeros((2, 128), dtype=complex)],
+    ids=["width", "1-d", "complex"],
+)
+def test_features_of_another_model_are_refused(starter: Geolocator, features: NDArray[np.float64]) -> None:
+    with pytest.raises(UsageError, match="128"):
+        starter.locate_features(features)
+
+
+def test_a_bundle_without_a_text_encoder_says_so(starter: Geolocator) -> None:
+    with pytest.raises(BundlePartMissing, match="text"):
+        starter.query(["a souk in the desert"])
+    with pytest.raises(UsageError, match="empty"):
+        starter.query([" "])
