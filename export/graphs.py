@@ -51,6 +51,12 @@ def image_head_graph(encoder: ImageEncoder, feature_dim: int) -> ModelProto:
     return _export(_ImageHead(encoder), torch.zeros(TRACE_ROWS, feature_dim), "features", "image_embedding")
 
 
+def text_encoder_graph(tower: nn.Module, context_length: int) -> ModelProto:
+    """`token_ids` int64 (N, T) to `features` float32 (N, c), raw."""
+    tokens = torch.zeros((TRACE_ROWS, context_length), dtype=torch.int64)
+    return _export(tower, tokens, "token_ids", "features")
+
+
 def location_encoder_graph(encoder: LocationEncoder) -> ModelProto:
     """`coordinates` float32 (N, 2), Equal Earth, to `location_embedding` float32 (N, d)."""
     return _export(encoder, torch.zeros(TRACE_ROWS, 2), "coordinates", "location_embedding")

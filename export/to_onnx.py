@@ -70,6 +70,28 @@ class BundlePlan:
     ship_checkpoint: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NewBundle:
+    """A bundle in the making, all but its manifest and card written and parity held.
+
+    Attributes:
+        folder: where it is built.
+        manifest: as it would be written.
+        photos: uint8 (N, S, S, 3) that parity was measured on.
+        coordinates, gallery_embeddings: of the gallery, (M, 2) and (M, d).
+    """
+
+    folder: Path
+    manifest: Manifest
+    photos: NDArray[np.uint8]
+    coordinates: NDArray[np.float64]
+    gallery_embeddings: NDArray[np.float32]
+
+
+#: Adds parts to a bundle in the making, and says so in the manifest that it returns.
+Complete = Callable[[NewBundle], Manifest]
+
+
 def export_bundle(
     model: GeoModel,
     plan: BundlePlan,
@@ -77,6 +99,7 @@ def export_bundle(
     *,
     force: bool = False,
     photos: NDArray[np.uint8] | None = None,
+    complete: Complete = lambda new: new.manifest,
     say: Callable[[str], None] = lambda message: None,
 ) -> Manifest:
     """Exports `model` to the folder `output`.
@@ -84,6 +107,7 @@ def export_bundle(
     Args:
         force: replace what stands at `output`, once the new bundle is complete.
         photos: uint8 (N, S, S, 3) to measure parity on, N >= 16; generated ones by default.
+        complete: adds parts that not every bundle has, before the manifest is written.
         say: gets a line at each step.
 
     Raises:
@@ -99,7 +123,7 @@ def export_bundle(
         ) as scratch:
             built = Path(scratch) / "new"
             built.mkdir()
-            manifest = _build(model, plan, built, photos, say)
+            manifest = _build(model, plan, built, photos, complete, say)
             _move_into_place(built, output, Path(scratch) / "old")
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
@@ -135,6 +159,7 @@ def _build(
     plan: BundlePlan,
     folder: Path,
     photos: NDArray[np.uint8] | None,
+    complete: Complete,
     say: Callable[[str], None],
 ) -> Manifest:
     config = model.config
@@ -177,6 +202,8 @@ def _build(
         logit_scale=float(model.logit_scale.detach()),
         parity=parity,
     )
+    del protos, sessions  # gigabytes, before more is built
+    manifest = complete(NewBundle(folder, manifest, photos, coordinates, embeddings))
     text = card(manifest, len(coordinates), plan.gallery_method)
     (folder / bundle.CARD).write_text(text, encoding="utf-8")
     return write_manifest(folder, manifest)
