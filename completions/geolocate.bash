@@ -28,8 +28,8 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query export models" kind=file ;;
-        "predict") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query export models" kind=file ;;
+        "predict") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "query") options="-k --top-k --ranking --gallery --csv --jsonl --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
         "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
         "models") options="-h --help" words="add info list pull remove verify" kind=none ;;
@@ -49,6 +49,7 @@ _geolocate() {
             "predict:--gallery") kind=value-file words="" ;;
             "predict:--csv") kind=value-file words="" ;;
             "predict:--jsonl") kind=value-file words="" ;;
+            "predict:--concepts") kind=value-none words="" ;;
             "predict:--geocoder") kind=value-none words="" ;;
             "predict:--geocoder-key") kind=value-none words="" ;;
             "predict:--geocoder-domain") kind=value-none words="" ;;

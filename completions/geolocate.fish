@@ -35,6 +35,7 @@ complete -c geolocate -n '__geolocate_in predict' -l gallery -r -F -d 'Your own 
 complete -c geolocate -n '__geolocate_in predict' -l csv -r -F -d 'Write CSV; - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l jsonl -r -F -d 'Write JSON lines; - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l overwrite -d 'Discard what an interrupted run left beside an output file'
+complete -c geolocate -n '__geolocate_in predict' -l concepts -x -d 'Concepts that the photo shows, where the model has any; 0 for none'
 complete -c geolocate -n '__geolocate_in predict' -l exif -d 'Read the true position from EXIF and give the error in km'
 complete -c geolocate -n '__geolocate_in predict' -l no-exif -d 'not --exif'
 complete -c geolocate -n '__geolocate_in predict' -l geocoder -x -d 'What names places: offline, none, or a service that geopy knows (nominatim, photon, ...), which then learns the guesses, rounded to 0.01 degree'

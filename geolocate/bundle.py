@@ -37,6 +37,8 @@ GALLERY_PLACES = "gallery_places.npy"
 TEXT_ENCODER = "text_encoder.onnx"
 TOKENIZER = "tokenizer/tokenizer.json"
 MODALITY_MEANS = "modality_means.npz"
+CONCEPTS = "concepts.json"
+CONCEPT_BASIS = "concept_basis.npy"
 CARD = "CARD.md"
 
 #: The one rule there is: shorter side to S, bicubic, then the centre S x S.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
@@ -18,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle, load_bundle
+from geolocate.concepts import ZERO_SHOT, ConceptBank
 from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
 from geolocate.errors import UsageError
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
 from geolocate.photos import find_photos
 from geolocate.ranking import Ranking
-from geolocate.records import Candidate, NamedPosition, Position, Prediction
+from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
 from geolocate.session import (
     BATCH_SIZE,
     Device,
@@ -43,6 +45,21 @@ FEATURE_BLOCK = 256
 def to_standard_error(text: str) -> None:
     """Where messages go unless the caller says otherwise."""
     print(f"geolocate: {text}", file=sys.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a prediction shall hold."""
+
+    top_k: int
+    ranking: Ranking
+    concepts: int
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise UsageError("top_k must be at least 1")
+        if self.concepts < 0:
+            raise UsageError("concepts must be 0 or more")
 
 
 class Geolocator:
@@ -132,6 +149,10 @@ class Geolocator:
         return ImageHead(self.bundle, self.device)
 
     @cached_property
+    def _concepts(self) -> ConceptBank | None:
+        return ConceptBank.from_bundle(self.bundle)
+
+    @cached_property
     def _text_encoder(self) -> TextEncoder:
         return TextEncoder(self.bundle, self.device)
 
@@ -141,6 +162,7 @@ class Geolocator:
         *,
         top_k: int = 1,
         ranking: Ranking = "merged",
+        concepts: int = 5,
         exif: bool = True,
         exclude: Collection[str] = (),
     ) -> Iterator[Prediction]:
@@ -152,6 +174,7 @@ class Geolocator:
             paths: photos and folders.
             top_k: candidates for each photo, at most as many as the gallery has.
             ranking: see the functions of these names in :mod:`geolocate.ranking`.
+            concepts: at most so many that the photo shows, where the bundle has concepts.
             exif: read the true position from EXIF and give each candidate's error.
             exclude: files in those folders that are not photos of the user (the run's own outputs).
 
@@ -159,26 +182,30 @@ class Geolocator:
             UsageError: `top_k` is below 1.
             BundleError: the image encoder cannot be used.
         """
-        _check_top_k(top_k)
+        wish = _Wish(top_k, ranking, concepts)
         _ = self._encoder  # fails now, not at the first photo
         photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
-        return self._locate(photos, top_k, ranking, exif)
+        return self._locate(photos, wish, exif)
 
-    def _locate(
-        self, photos: Iterator[str], top_k: int, ranking: Ranking, exif: bool
-    ) -> Iterator[Prediction]:
+    def _locate(self, photos: Iterator[str], wish: _Wish, exif: bool) -> Iterator[Prediction]:
         size = self.bundle.manifest.image.size
         for batch in decode_batches(photos, size, self._batch_size, self._decode, exif=exif):
             pixels = [item.pixels for item in batch if item.pixels is not None]
-            posteriors = self._posteriors(self._encode(np.stack(pixels))) if pixels else iter(())
+            placed = self._place(self._encode(np.stack(pixels))) if pixels else iter(())
             for item in batch:
                 if item.pixels is None:
                     yield Prediction(item.photo, model=self.bundle.manifest.name, error=item.error)
                 else:
-                    yield self._predict(item, next(posteriors), top_k, ranking)
+                    yield self._predict(item, *next(placed), wish)
 
     def locate_features(
-        self, features: NDArray[Any], *, name: str = "features", top_k: int = 1, ranking: Ranking = "merged"
+        self,
+        features: NDArray[Any],
+        *,
+        name: str = "features",
+        top_k: int = 1,
+        ranking: Ranking = "merged",
+        concepts: int = 5,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each row of the backbone's features, so photos need no second pass.
 
@@ -191,7 +218,7 @@ class Geolocator:
             UsageError: `top_k` is below 1, or the features are not (N, c).
             BundlePartMissing: the bundle has no image head of its own.
         """
-        _check_top_k(top_k)
+        wish = _Wish(top_k, ranking, concepts)
         width = self.bundle.manifest.feature_dim
         if features.ndim != 2 or features.shape[1] != width or features.dtype.kind not in "fiu":
             raise UsageError(
@@ -199,15 +226,13 @@ class Geolocator:
                 f"not {features.dtype} {features.shape}"
             )
         _ = self._head
-        return self._locate_features(features, name, top_k, ranking)
+        return self._locate_features(features, name, wish)
 
-    def _locate_features(
-        self, features: NDArray[Any], name: str, top_k: int, ranking: Ranking
-    ) -> Iterator[Prediction]:
+    def _locate_features(self, features: NDArray[Any], name: str, wish: _Wish) -> Iterator[Prediction]:
         for start in range(0, len(features), FEATURE_BLOCK):
             block = np.asarray(features[start : start + FEATURE_BLOCK], dtype=np.float32)
-            for row, posterior in enumerate(self._posteriors(self._head(block)), start=start):
-                yield self._predict(DecodedItem(f"{name}#{row}"), posterior, top_k, ranking)
+            for row, placed in enumerate(self._place(self._head(block)), start=start):
+                yield self._predict(DecodedItem(f"{name}#{row}"), *placed, wish)
 
     def query(
         self, texts: Sequence[str], *, top_k: int = 1, ranking: Ranking = "merged"
@@ -218,18 +243,18 @@ class Geolocator:
             UsageError: `top_k` is below 1, or a text is empty.
             BundlePartMissing: the bundle has no text encoder.
         """
-        _check_top_k(top_k)
+        wish = _Wish(top_k, ranking, concepts=0)
         if not all(text.strip() for text in texts):
             raise UsageError("a text to look for is empty")
         _ = self._text_encoder
-        return self._query(texts, top_k, ranking)
+        return self._query(texts, wish)
 
-    def _query(self, texts: Sequence[str], top_k: int, ranking: Ranking) -> Iterator[Prediction]:
+    def _query(self, texts: Sequence[str], wish: _Wish) -> Iterator[Prediction]:
         for text in texts:
             tokens = self._text_encoder.tokenizer([text])
             notes = ("truncated",) if tokens.truncated[0] else ()
-            (posterior,) = self._posteriors(self._text_encoder(tokens))
-            yield self._predict(DecodedItem(text), posterior, top_k, ranking, notes)
+            (placed,) = self._place(self._text_encoder(tokens))
+            yield self._predict(DecodedItem(text), *placed, wish, notes)
 
     def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Image embeddings (N, d); halves the batch for good where memory does not suffice."""
@@ -247,16 +272,18 @@ class Geolocator:
                 self._batch_size //= 2
                 self._say(f"not enough memory for the batch, going on with {self._batch_size}")
 
-    def _posteriors(self, embeddings: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Embeddings (N, d) to posteriors (M,), one after the other; NaN where the embedding has NaN."""
-        return self._retrieval.posteriors(embeddings)
+    def _place(
+        self, embeddings: NDArray[np.float32]
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Each of the embeddings (N, d) with its posterior (M,); NaN where the embedding has NaN."""
+        return zip(embeddings, self._retrieval.posteriors(embeddings), strict=True)
 
     def _predict(
         self,
         item: DecodedItem,
+        embedding: NDArray[np.float32],
         posterior: NDArray[np.float32],
-        top_k: int,
-        ranking: Ranking,
+        wish: _Wish,
         notes: tuple[str, ...] = (),
     ) -> Prediction:
         model = self.bundle.manifest.name
@@ -265,7 +292,7 @@ class Geolocator:
         if not np.isfinite(posterior).all():
             error = "the model gave no number for this photo"
             return Prediction(item.photo, exif=truth, model=model, notes=notes, error=error)
-        ranked = self.gallery.rank(posterior, top_k, ranking)
+        ranked = self.gallery.rank(posterior, wish.top_k, wish.ranking)
         positions = [Position(*map(float, self.gallery.coordinates[index])) for index, _ in ranked]
         candidates = tuple(
             Candidate(
@@ -280,16 +307,15 @@ class Geolocator:
                 zip(ranked, positions, self._names(positions), strict=True), start=1
             )
         )
-        return Prediction(item.photo, candidates, exif=truth, model=model, notes=notes)
+        concepts: tuple[Concept, ...] = ()
+        if wish.concepts and self._concepts is not None:
+            concepts = self._concepts.strongest(embedding, wish.concepts)
+            notes += (ZERO_SHOT,) if concepts and self._concepts.kind == ZERO_SHOT else ()
+        return Prediction(item.photo, candidates, concepts, truth, model, notes)
 
     def _names(self, positions: list[Position]) -> list[NamedPosition | None]:
         first = self._namer.names(positions[: self._named_ranks])
         return first + OfflineNames().names(positions[len(first) :]) if len(first) < len(positions) else first
-
-
-def _check_top_k(top_k: int) -> None:
-    if top_k < 1:
-        raise UsageError("top_k must be at least 1")
 
 
 def geodesic_km(first: Position, second: Position) -> float:

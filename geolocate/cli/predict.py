@@ -39,6 +39,15 @@ STANDARD_INPUT = "-"
 @ranking_options
 @output_options
 @click.option(
+    "--concepts",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    envvar="GEOLOCATE_CONCEPTS",
+    metavar="N",
+    help="Concepts that the photo shows, where the model has any; 0 for none.",
+)
+@click.option(
     "--exif/--no-exif",
     default=True,
     show_default=True,
@@ -95,6 +104,7 @@ def command(
     paths: tuple[str, ...],
     null: bool,
     features: str | None,
+    concepts: int,
     exif: bool,
     precision: str,
     batch_size: int | None,
@@ -113,7 +123,7 @@ def command(
     if features is not None:
         if paths:
             raise UsageError("--features takes the place of PATHs: give one or the other")
-        return _locate_features(features, options)
+        return _locate_features(features, concepts, options)
     if not paths:
         raise click.UsageError("Missing argument 'PATH...'.", click.get_current_context())
     if null and STANDARD_INPUT not in paths:
@@ -129,6 +139,7 @@ def command(
             _arguments(paths, null),
             top_k=options.top_k,
             ranking=options.ranking,
+            concepts=concepts,
             exif=exif,
             exclude=own_files,
         )
@@ -138,7 +149,7 @@ def command(
         predictions,
         what="photos",
         inputs=list(paths),
-        settings={"exif": exif, "max_pixels": max_pixels, "exact_decode": exact_decode},
+        settings={"concepts": concepts, "exif": exif, "max_pixels": max_pixels, "exact_decode": exact_decode},
         count=lambda: None if STANDARD_INPUT in paths else count_photos(paths),
         total=_Total(paths),
         geolocator_options={
@@ -149,7 +160,7 @@ def command(
     )
 
 
-def _locate_features(path: str, options: SharedOptions) -> int:
+def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
     """Places the rows of an NPY file of features (N, c); it stays memory-mapped."""
     import numpy as np
 
@@ -162,11 +173,11 @@ def _locate_features(path: str, options: SharedOptions) -> int:
     return locate_and_write(
         options,
         lambda geolocator, _: geolocator.locate_features(
-            features, name=path, top_k=options.top_k, ranking=options.ranking
+            features, name=path, top_k=options.top_k, ranking=options.ranking, concepts=concepts
         ),
         what="photos",
         inputs=[path],
-        settings={},
+        settings={"concepts": concepts},
         count=lambda: len(features),
         total=lambda: len(features),
     )

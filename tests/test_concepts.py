@@ -1,0 +1,66 @@
+"""Concepts: only what stands out, the same at each rank, and never invented."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geolocate import Geolocator
+from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, load_bundle, read_bundle, write_manifest
+from geolocate.concepts import ConceptBank
+from geolocate.errors import BundleDamaged
+
+
+@pytest.fixture
+def with_concepts(tmp_path: Path) -> Path:
+    """The starter with three concepts: two opposite directions and one that lies across."""
+    folder = Path(shutil.copytree(load_bundle("starter").path, tmp_path / "bundle"))
+    basis = np.zeros((3, 128), dtype=np.float32)
+    basis[0, 0], basis[1, 0], basis[2, 1] = 1, -1, 1
+    np.save(folder / CONCEPT_BASIS, basis)
+    listed = [{"name": name, "baseline": 0.1} for name in ("dune", "forest", "souk")]
+    (folder / CONCEPTS).write_text(json.dumps({"kind": "zero-shot", "concepts": listed}))
+    write_manifest(folder, load_bundle(folder).manifest)
+    return folder
+
+
+def test_the_score_is_the_cosine_above_the_average_photo(with_concepts: Path) -> None:
+    bank = ConceptBank.from_bundle(load_bundle(with_concepts))
+    assert bank is not None
+    embedding = np.zeros(128, dtype=np.float32)
+    embedding[0], embedding[1] = 0.6, 0.8
+    found = bank.strongest(embedding, 5)
+    assert [concept.name for concept in found] == ["souk", "dune"]
+    assert [concept.score for concept in found] == pytest.approx([0.7, 0.5])
+    assert bank.strongest(embedding, 1) == found[:1]
+    assert bank.strongest(-embedding, 5)[0].name == "forest"
+
+
+def test_rows_carry_concepts_and_say_that_nobody_trained_them(
+    with_concepts: Path, drawn_photos: Path
+) -> None:
+    geolocator = Geolocator.load(with_concepts, device="cpu")
+    for prediction in geolocator.locate([drawn_photos], top_k=2):
+        assert len({c.name for c in prediction.concepts} & {"dune", "forest"}) <= 1
+        assert ("zero-shot" in prediction.notes) == bool(prediction.concepts)
+    for prediction in geolocator.locate([drawn_photos], concepts=0):
+        assert prediction.concepts == ()
+        assert "zero-shot" not in prediction.notes
+
+
+def test_a_bundle_without_concepts_shows_none() -> None:
+    assert ConceptBank.from_bundle(load_bundle("starter")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"kind": "x", "concepts": [{"name": "dune"}]}', "[" * 99999]
+)
+def test_concepts_that_do_not_fit_are_refused(with_concepts: Path, text: str) -> None:
+    (with_concepts / CONCEPTS).write_text(text)
+    write_manifest(with_concepts, read_bundle(with_concepts).manifest)
+    with pytest.raises(BundleDamaged):
+        ConceptBank.from_bundle(load_bundle(with_concepts))
