@@ -1,0 +1,151 @@
+"""Real CLIP ViT-L/14 vectors through the exported published heads and gallery find the published places.
+
+All behind the backbone is GeoCLIP's own; the bundle's backbone is a small random one that nothing here uses.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from geolocate.bundle import IMAGE_HEAD, Bundle, load_bundle
+from geolocate.gallery import Gallery
+from geolocate.session import Retrieval
+from geolocate.sphere import great_circle_km, unit_vectors
+from geolocate.text import ModalityMeans
+from geolocate_export.geoclip import find_geoclip_files, geoclip_model, load_gallery, load_heads
+from geolocate_export.model import ImageConfig
+from geolocate_export.to_onnx import BundlePlan, export_bundle
+
+EMBEDDINGS = Path(__file__).resolve().parents[3] / "shared" / "embeddings"
+pytestmark = pytest.mark.skipif(
+    not EMBEDDINGS.is_dir(), reason="the real CLIP vectors do not lie beside the repository"
+)
+
+#: Great-circle distances of the literature's accuracies.
+THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
+#: What the published heads reach on the 60 news photos, in per cent.
+NEWS_ACCURACY = (10.0, 21.7, 31.7, 53.3, 78.3)
+ONE_PHOTO = 100.0 / 60.0
+#: Which row of the Mexican vectors the stored top-5 belongs to.
+MEXICO_CITY = 0
+
+Array = NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    torch.manual_seed(0)
+    files = find_geoclip_files()
+    backbone = {"layers": 1, "width": 16, "head_width": 16, "patch_size": 16, "image_size": 16}
+    model = geoclip_model(load_heads(files), ImageConfig(backbone, feature_dim=768))
+    plan = BundlePlan(
+        name="published-heads",
+        version="1",
+        licence="MIT",
+        source=files.source,
+        trained=False,
+        gallery=load_gallery(files),
+        gallery_method="published",
+        parity_limit=1e-4,
+    )
+    folder = tmp_path_factory.mktemp("bundle") / "published-heads"
+    export_bundle(model, plan, folder)
+    return load_bundle(folder)
+
+
+@pytest.fixture(scope="module")
+def gallery(bundle: Bundle) -> Gallery:
+    return Gallery.from_bundle(bundle)
+
+
+@pytest.fixture(scope="module")
+def retrieval(bundle: Bundle, gallery: Gallery) -> Retrieval:
+    return Retrieval.open(bundle, gallery.embeddings, gallery.log_weights, "cpu")
+
+
+@pytest.fixture(scope="module")
+def news() -> list[dict[str, str]]:
+    with (EMBEDDINGS / "news_places.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def head(bundle: Bundle, features: Array) -> Array:
+    session = onnxruntime.InferenceSession(str(bundle.file(IMAGE_HEAD)), providers=["CPUExecutionProvider"])
+    embeddings: Array = session.run(None, {"features": features.astype(np.float32)})[0]
+    return embeddings
+
+
+def errors_km(gallery: Gallery, retrieval: Retrieval, embeddings: Array, news: list[dict[str, str]]) -> Array:
+    """Great-circle distance from the published ranking's first to the true place, by row."""
+    posteriors = retrieval.posteriors(embeddings)
+    best = [gallery.rank(posterior, 1, "published")[0][0] for posterior in posteriors]
+    guessed = unit_vectors(*gallery.coordinates[best].T)
+    truth = np.array([(float(row["latitude"]), float(row["longitude"])) for row in news])
+    true = unit_vectors(*truth.T)
+    return np.array([great_circle_km(a[None], b)[0] for a, b in zip(guessed, true, strict=True)])
+
+
+def accuracies(errors: Array) -> list[float]:
+    found = [float((errors <= limit).mean() * 100) for limit in THRESHOLDS_KM]
+    print("within", ", ".join(f"{t:g} km {a:.1f} %" for t, a in zip(THRESHOLDS_KM, found, strict=True)))
+    return found
+
+
+def test_mexico_city_gets_the_published_top_five(gallery: Gallery, retrieval: Retrieval) -> None:
+    raw = np.load(EMBEDDINGS / "geoclip_mexico_image_embeddings.npy")[[MEXICO_CITY]]
+    with (EMBEDDINGS / "geoclip_mexico_cdmx_top5.csv").open(encoding="utf-8") as file:
+        expected = list(csv.DictReader(file))
+    embedding = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    (posterior,) = retrieval.posteriors(embedding)
+    ranked = gallery.rank(posterior, 5, "published")
+    found = [gallery.coordinates[index] for index, _ in ranked]
+    wanted = [(float(row["pred_lat"]), float(row["pred_lon"])) for row in expected]
+    assert np.array(found) == pytest.approx(np.array(wanted), abs=1e-5)  # stored in float32
+    assert [share for _, share in ranked] == pytest.approx(
+        [float(row["probability"]) for row in expected], abs=1e-4
+    )
+
+
+def test_news_photos_reach_the_published_accuracies(
+    bundle: Bundle, gallery: Gallery, retrieval: Retrieval, news: list[dict[str, str]]
+) -> None:
+    rows = [int(row["row"]) for row in news]
+    features = np.load(EMBEDDINGS / "news_image_embeddings.npy")[rows].astype(np.float32)
+    found = accuracies(errors_km(gallery, retrieval, head(bundle, features), news))
+    for accuracy, published in zip(found, NEWS_ACCURACY, strict=True):
+        assert abs(accuracy - published) <= ONE_PHOTO + 0.1
+
+
+def test_normalised_features_ruin_it_so_the_head_must_get_raw_ones(
+    bundle: Bundle, gallery: Gallery, retrieval: Retrieval, news: list[dict[str, str]]
+) -> None:
+    rows = [int(row["row"]) for row in news]
+    features = np.load(EMBEDDINGS / "news_image_embeddings.npy")[rows].astype(np.float32)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    assert accuracies(errors_km(gallery, retrieval, head(bundle, unit), news))[2] < 10.0
+
+
+def test_captions_with_the_gap_closed_find_half_of_the_places_within_25_km(
+    bundle: Bundle, gallery: Gallery, retrieval: Retrieval, news: list[dict[str, str]]
+) -> None:
+    """The means come from the 940 rows without a place: nothing is fitted on what is tested."""
+    rows = [int(row["row"]) for row in news]
+    texts = np.load(EMBEDDINGS / "news_caption_embeddings.npy").astype(np.float32)
+    images = np.load(EMBEDDINGS / "news_image_embeddings.npy").astype(np.float32)
+    others = np.setdiff1d(np.arange(len(texts)), rows)
+    assert len(others) == 940
+    means = ModalityMeans.of(texts[others], images[others])
+    print(f"mean norm of image features: {means.image_norm:.2f}")
+    raw = accuracies(errors_km(gallery, retrieval, head(bundle, texts[rows]), news))
+    closed = accuracies(errors_km(gallery, retrieval, head(bundle, means.close_gap(texts[rows])), news))
+    assert closed[1] >= 50.0
+    assert closed[1] >= raw[1]
+    assert closed[0] > raw[0]
