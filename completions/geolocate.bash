@@ -36,7 +36,7 @@ _geolocate() {
         "models add") options="--name --force -h --help" words="" kind=file ;;
         "models info") options="--json -h --help" words="" kind=file ;;
         "models list") options="--json -h --help" words="" kind=none ;;
-        "models pull") options="--clip-weights --heads -y --yes --force -h --help" words="geoclip-vit-l-14" kind=words ;;
+        "models pull") options="--clip-weights --heads --photos --precision -y --yes --force -h --help" words="geoclip-vit-l-14" kind=words ;;
         "models remove") options="-y --yes -h --help" words="" kind=none ;;
         "models verify") options="-h --help" words="" kind=file ;;
     esac
@@ -81,6 +81,8 @@ _geolocate() {
             "models add:--name") kind=value-none words="" ;;
             "models pull:--clip-weights") kind=value-file words="" ;;
             "models pull:--heads") kind=value-dir words="" ;;
+            "models pull:--photos") kind=value-dir words="" ;;
+            "models pull:--precision") kind=value-words words="int8 fp16" ;;
         esac
         if [[ $kind != value-* && $current == -* ]]; then
             COMPREPLY=($(compgen -W "$options" -- "$current"))

@@ -103,6 +103,8 @@ complete -c geolocate -n '__geolocate_in models list' -s h -l help -d 'Show this
 complete -c geolocate -n '__geolocate_in models pull' -f -a 'geoclip-vit-l-14'
 complete -c geolocate -n '__geolocate_in models pull' -l clip-weights -r -F -d 'CLIP ViT-L/14 that is on this machine: a folder in Hugging Face\'s or open_clip\'s layout, or a file of open_clip\'s or OpenAI\'s. Nothing is fetched then'
 complete -c geolocate -n '__geolocate_in models pull' -l heads -x -a '(__fish_complete_directories)' -d 'Folder with GeoCLIP\'s weights and gallery. [default: the installed geoclip package]'
+complete -c geolocate -n '__geolocate_in models pull' -l photos -x -a '(__fish_complete_directories)' -d 'Some photos of yours, at least 16 and the more mixed the better: from them the model learns where photos lie beside texts. Without it `query` is less exact and there are no concepts'
+complete -c geolocate -n '__geolocate_in models pull' -l precision -x -a 'int8 fp16' -d 'Variants beside fp32: int8 for the CPU, fp16 for CUDA. May be repeated'
 complete -c geolocate -n '__geolocate_in models pull' -s y -l yes -d 'Do not ask'
 complete -c geolocate -n '__geolocate_in models pull' -l force -d 'Replace a bundle of that name, once the new one is complete'
 complete -c geolocate -n '__geolocate_in models pull' -s h -l help -d 'Show this message and exit'

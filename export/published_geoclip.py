@@ -17,6 +17,7 @@ from geolocate_export.geoclip import find_geoclip_files, geoclip_model, load_gal
 from geolocate_export.text_parts import add_text
 from geolocate_export.to_onnx import BundlePlan, NewBundle, export_bundle, refuse_existing
 from geolocate_export.variants import add_precisions, check_precisions
+from geolocate_export.zero_shot import add_zero_shot_concepts
 
 VERSION = "1"
 #: Largest difference from torch: twenty-four layers add up more rounding than the starter's.
@@ -46,7 +47,7 @@ def build_geoclip(
         clip_weights: as :func:`load_clip`; None downloads.
         heads: folder with GeoCLIP's files; None takes the installed package.
         precisions: variants of the image encoder, as :func:`add_precisions`.
-        photos: folder of photos for the means of the modality gap, as :func:`add_text`.
+        photos: folder of photos for the means of the modality gap, as :func:`add_text`, and the concepts.
         gallery: CSV of coordinates in place of the published ones.
         accept_unpinned: take heads of another release than the pinned one.
         parity_limit: largest difference from torch, text encoder included.
@@ -80,6 +81,7 @@ def build_geoclip(
     def complete(new: NewBundle) -> Manifest:
         if clip.text is not None:
             new = replace(new, manifest=add_text(new, clip, model, photos, parity_limit, say=say))
+            add_zero_shot_concepts(new, clip, model, say=say)
         return add_precisions(new, model, precisions, say=say)
 
     return export_bundle(model, plan, output, force=force, complete=complete, say=say)

@@ -38,9 +38,33 @@ YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
     metavar="DIR",
     help="Folder with GeoCLIP's weights and gallery.  [default: the installed geoclip package]",
 )
+@click.option(
+    "--photos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Some photos of yours, at least 16 and the more mixed the better: from them the model learns where "
+    "photos lie beside texts. Without it `query` is less exact and there are no concepts.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(["int8", "fp16"]),
+    multiple=True,
+    default=("int8",),
+    show_default=True,
+    help="Variants beside fp32: int8 for the CPU, fp16 for CUDA. May be repeated.",
+)
 @YES
 @FORCE
-def pull_command(name: str, clip_weights: Path | None, heads: Path | None, yes: bool, force: bool) -> None:
+def pull_command(
+    name: str,
+    clip_weights: Path | None,
+    heads: Path | None,
+    photos: Path | None,
+    precisions: tuple[str, ...],
+    yes: bool,
+    force: bool,
+) -> None:
     """Build a published bundle here, fetching its weights.
 
     Says what it will fetch, from where, how large and under which licence, and asks. A run that was cut off
@@ -69,7 +93,7 @@ def pull_command(name: str, clip_weights: Path | None, heads: Path | None, yes: 
         click.confirm("Go on?", abort=True, err=True)
     with arriving_bundle(name, force=force) as built:
         weights = clip_weights if clip_weights is not None else _fetch(published, fetched)
-        _build_geoclip(built, weights, heads)
+        _build_geoclip(built, weights, heads, photos, precisions)
     say(f"{name} is installed at {user_folder() / name}; predict takes it from now on")
     if clip_weights is None:
         say(f"the fetched weights are in {fetched} and no longer needed")
@@ -138,14 +162,16 @@ def _fetch(published: PublishedBundle, folder: Path) -> Path:
     return folder
 
 
-def _build_geoclip(built: Path, weights: Path, heads: Path | None) -> None:
+def _build_geoclip(
+    built: Path, weights: Path, heads: Path | None, photos: Path | None, precisions: tuple[str, ...]
+) -> None:
     """Exports the published GeoCLIP to the folder `built`."""
     import os
 
     os.environ[NO_TELEMETRY] = "1"  # read when the hub client is imported
     from geolocate_export.published_geoclip import build_geoclip
 
-    build_geoclip(built, weights, heads, say=say)
+    build_geoclip(built, weights, heads, photos=photos, precisions=("fp32", *precisions), say=say)
 
 
 def say(text: str) -> None:

@@ -18,9 +18,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from geolocate.bundle import MODALITY_MEANS, TEXT_ENCODER, TOKENIZER, image_encoder_name, load_bundle
+from geolocate.concepts import ConceptBank
 from geolocate.errors import ParityError, UsageError
-from geolocate.session import ImageEncoder
-from geolocate.text import TextEncoder
+from geolocate.session import ImageEncoder, ImageHead
+from geolocate.text import ModalityMeans, TextEncoder
 from geolocate_export import published_geoclip, variants
 from geolocate_export.clip_weights import load_clip
 from geolocate_export.parity import generated_photos
@@ -190,3 +191,18 @@ def test_a_failed_export_leaves_nothing(
     with pytest.raises(error):
         build_geoclip(tmp_path / "models" / "out", clip_folder, **options)
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_concepts_of_the_bundle_are_zero_shot_and_every_one_has_a_baseline(built: Path) -> None:
+    bank = ConceptBank.from_bundle(load_bundle(built))
+    assert bank is not None
+    assert bank.kind == "zero-shot"
+    assert len(set(bank.names)) == len(bank.names) > 40
+    np.testing.assert_allclose(np.linalg.norm(bank.basis, axis=1), 1, atol=1e-5)
+    means = ModalityMeans.load(built / MODALITY_MEANS)
+    average = means.image_norm * means.image / np.linalg.norm(means.image)
+    embedding = ImageHead(load_bundle(built), "cpu")(average[None].astype(np.float32))[0]
+    assert (
+        bank.strongest(embedding, 50) == ()
+        or max(concept.score for concept in bank.strongest(embedding, 50)) < 1e-4
+    ), "the average photo shows nothing in particular"

@@ -1,0 +1,74 @@
+"""Concepts that nobody trained: prompts through the text tower and the image head, until there is better.
+
+A concept's direction is the mean of its prompts' embeddings. Every photo is somewhat like every prompt, so a
+score counts only above that of the average photo, which takes photos to know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import resources
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, MODALITY_MEANS, TOKENIZER
+from geolocate.concepts import ZERO_SHOT
+from geolocate.text import ModalityMeans, Tokenizer
+from geolocate_export.clip_weights import ClipWeights
+from geolocate_export.model import GeoModel
+from geolocate_export.to_onnx import NewBundle
+
+#: Concepts of `geolocate_models/concepts`.
+NAMED = "named.json"
+
+
+def add_zero_shot_concepts(
+    new: NewBundle, clip: ClipWeights, model: GeoModel, *, say: Callable[[str], None] = lambda message: None
+) -> None:
+    """Adds `concepts.json` and `concept_basis.npy` (K, d) to a bundle that closes its modality gap."""
+    if clip.text is None or not (new.folder / MODALITY_MEANS).is_file():
+        say("no folder of photos was given: without it no concept stands out, and the bundle has none")
+        return
+    means = ModalityMeans.load(new.folder / MODALITY_MEANS)
+    listed = json.loads((resources.files("geolocate_models") / "concepts" / NAMED).read_text("utf-8"))[
+        "concepts"
+    ]
+    say(f"embedding {len(listed)} concepts")
+    tokenizer = Tokenizer(new.folder / TOKENIZER, clip.text.context_length)
+    tower = clip.text_tower()
+    basis = np.stack([_direction(c["prompts"], tokenizer, tower, means, model) for c in listed])  # (K, d)
+    average = means.image_norm * means.image / np.linalg.norm(means.image)  # (c,)
+    baseline = basis @ _embed(average[None], model)[0]  # (K,)
+    np.save(new.folder / CONCEPT_BASIS, basis)
+    concepts = [
+        {
+            "name": c["name"],
+            "category": c["category"],
+            "prompts": c["prompts"],
+            "baseline": round(float(b), 6),
+        }
+        for c, b in zip(listed, baseline, strict=True)
+    ]
+    text = json.dumps({"kind": ZERO_SHOT, "concepts": concepts}, indent=1, ensure_ascii=False)
+    (new.folder / CONCEPTS).write_text(text + "\n", encoding="utf-8")
+
+
+def _direction(
+    prompts: list[str], tokenizer: Tokenizer, tower: torch.nn.Module, means: ModalityMeans, model: GeoModel
+) -> NDArray[np.float32]:
+    """The unit mean of the prompts' embeddings, (d,)."""
+    with torch.inference_mode():
+        features = tower(torch.from_numpy(tokenizer(prompts).ids)).numpy()  # (P, c)
+    mean = _embed(means.close_gap(features), model).mean(axis=0)  # (d,)
+    unit: NDArray[np.float32] = mean / np.linalg.norm(mean)
+    return unit
+
+
+def _embed(features: NDArray[np.float32], model: GeoModel) -> NDArray[np.float32]:
+    """Features (N, c) through the image head, (N, d)."""
+    with torch.inference_mode():
+        embeddings: NDArray[np.float32] = model.image_encoder.head(torch.from_numpy(features)).numpy()
+    return embeddings
