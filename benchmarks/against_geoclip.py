@@ -2,8 +2,8 @@
 
     python benchmarks/against_geoclip.py --clip-weights DIR --bundle DIR PHOTO_OR_FOLDER...
 
-DIR of the weights has the layout of openai/clip-vit-large-patch14; the bundle was built from it. geoclip's
-`forward`, softmax and top-k are the reference, once on the very pixels that our decoder gives, once on its own
+DIR of the weights is laid out as openai/clip-vit-large-patch14; the bundle was built from it. geoclip's
+`forward`, softmax and top-k are the reference, once on the pixels that our decoder gives, once on its own
 decoding: at full scale, colour profiles and EXIF orientation left out.
 """
 

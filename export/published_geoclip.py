@@ -67,6 +67,7 @@ def build_geoclip(
     say(f"reading {clip_weights or 'CLIP'}")
     clip = load_clip(clip_weights, say=say)
     model = geoclip_model(load_heads(files), clip.image, clip.vision)
+    clip = replace(clip, vision={})  # the model has its own copy, of more than a gigabyte
     plan = BundlePlan(
         name=GEOCLIP.name,
         version=VERSION,

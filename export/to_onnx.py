@@ -186,6 +186,7 @@ def _build(
         photos = generated_photos(PARITY_PHOTOS, config.image.image_size)
     parity = measure_parity(model, sessions, photos, coordinates, embeddings)
     enforce_parity(parity, plan.parity_limit)
+    sessions.clear()  # gigabytes, before as many are written
     say("writing the bundle")
     _write_files(folder, protos, plan, embeddings)
     if plan.ship_checkpoint:
@@ -202,7 +203,7 @@ def _build(
         logit_scale=float(model.logit_scale.detach()),
         parity=parity,
     )
-    del protos, sessions  # gigabytes, before more is built
+    protos.clear()  # as well, before more is built
     manifest = complete(NewBundle(folder, manifest, photos, coordinates, embeddings))
     text = card(manifest, len(coordinates), plan.gallery_method)
     (folder / bundle.CARD).write_text(text, encoding="utf-8")
