@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,13 @@ from numpy.typing import NDArray
 from geolocate.errors import PhotoError
 from geolocate.exif import ExifFacts, read_exif
 from geolocate.photos import DEFAULT_MAX_PIXELS, decode_photo
+
+#: Bound on the pixels that wait for the encoder, whatever the batch.
+LOOK_AHEAD_BYTES = 256 * 2**20
+#: A source of paths that is silent for so long pauses: the photos at hand go on without a full batch.
+IDLE_S = 0.2
+#: How soon the thread that asks for paths notices that nobody wants them any more.
+STOP_CHECK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +52,89 @@ class DecodedItem:
     error: str | None = None
 
 
+_Queue: TypeAlias = "queue.Queue[Future[DecodedItem] | BaseException | None]"
+
+
 def decode_batches(
     photos: Iterator[str], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
 ) -> Iterator[list[DecodedItem]]:
     """Photos in order, in lists of at most `batch_size` decoded ones and any number of failures.
 
+    A list is shorter where the source of paths pauses: what has arrived is not kept waiting for what has not.
+
     Args:
-        photos: asked for no further ahead than two batches and a photo for each worker.
+        photos: asked in a thread, no further ahead than two batches and a photo for each worker.
         size: side S of the pixels.
         exif: read the EXIF facts as well.
     """
-    batch: list[DecodedItem] = []
-    decoded = 0
-    for item in _decode_ahead(photos, size, batch_size, options, exif):
-        batch.append(item)
-        decoded += item.pixels is not None
-        if decoded == batch_size or len(batch) == 16 * batch_size:
-            yield batch
-            batch, decoded = [], 0
-    if batch:
-        yield batch
-
-
-def _decode_ahead(
-    photos: Iterator[str], size: int, batch_size: int, options: DecodeOptions, exif: bool
-) -> Iterator[DecodedItem]:
     workers = options.workers or os.cpu_count() or 1
-    ahead: deque[Future[DecodedItem]] = deque()
+    most = max(1, LOOK_AHEAD_BYTES // (size * size * 3))
+    ahead: _Queue = queue.Queue(min(2 * batch_size + workers, most))
+    stop = threading.Event()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    feeder = threading.Thread(
+        target=_feed,
+        args=(photos, lambda photo: pool.submit(_decode, photo, size, options, exif), ahead, stop),
+        name="find",
+        daemon=True,  # it may hang in a read of a pipe that nobody writes to
+    )
+    feeder.start()
+    try:
+        yield from _batches(ahead, min(batch_size, most))
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _feed(
+    photos: Iterator[str],
+    submit: Callable[[str], Future[DecodedItem]],
+    ahead: _Queue,
+    stop: threading.Event,
+) -> None:
+    """Puts a future for each photo, then what ended it: None, or the source's exception."""
+
+    def put(item: Future[DecodedItem] | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                ahead.put(item, timeout=STOP_CHECK_S)
+                return
+            except queue.Full:
+                continue
+
     try:
         for photo in photos:
-            ahead.append(pool.submit(_decode, photo, size, options, exif))
-            if len(ahead) >= 2 * batch_size + workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+            if stop.is_set():
+                return
+            put(submit(photo))
+        put(None)
+    except BaseException as error:  # the consumer raises it in its own thread
+        if not stop.is_set():
+            put(error)
+
+
+def _batches(ahead: _Queue, batch_size: int) -> Iterator[list[DecodedItem]]:
+    batch: list[DecodedItem] = []
+    decoded = 0
+    while True:
+        try:
+            item = ahead.get(timeout=IDLE_S if batch else None)
+        except queue.Empty:
+            yield batch
+            batch, decoded = [], 0
+            continue
+        if isinstance(item, Future):
+            batch.append(item.result())
+            decoded += batch[-1].pixels is not None
+            if decoded < batch_size and len(batch) < 16 * batch_size:
+                continue
+        if batch:
+            yield batch
+            batch, decoded = [], 0
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            return
 
 
 def _decode(photo: str, size: int, options: DecodeOptions, exif: bool) -> DecodedItem:

@@ -25,7 +25,7 @@ from geolocate.errors import UsageError
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
 from geolocate.photos import find_photos
-from geolocate.ranking import Ranking
+from geolocate.ranking import RANKINGS, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
 from geolocate.session import (
     BATCH_SIZE,
@@ -56,10 +56,13 @@ class _Wish:
     concepts: int
 
     def __post_init__(self) -> None:
-        if self.top_k < 1:
-            raise UsageError("top_k must be at least 1")
-        if self.concepts < 0:
-            raise UsageError("concepts must be 0 or more")
+        """Raises UsageError for what makes no sense."""
+        if not isinstance(self.top_k, int) or self.top_k < 1:
+            raise UsageError(f"top_k is a whole number of at least 1, not {self.top_k!r}")
+        if not isinstance(self.concepts, int) or self.concepts < 0:
+            raise UsageError(f"concepts is a whole number of at least 0, not {self.concepts!r}")
+        if self.ranking not in RANKINGS:
+            raise UsageError(f"ranking is one of {', '.join(RANKINGS)}, not {self.ranking!r}")
 
 
 class Geolocator:
@@ -95,6 +98,8 @@ class Geolocator:
         named_ranks: int | None = None,
         say: Callable[[str], None] = to_standard_error,
     ) -> None:
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"batch_size is at least 1, not {batch_size}")
         self.bundle = bundle
         self.device = choose_device(device, say)
         self.precision = choose_precision(precision, bundle.manifest.precisions, self.device)
@@ -104,6 +109,7 @@ class Geolocator:
         self._namer = namer or NoNames()
         self._named_ranks = named_ranks
         self._say = say
+        self._said_halved = False
         self._retrieval = Retrieval.open(
             bundle, self.gallery.embeddings, self.gallery.log_weights, self.device
         )
@@ -183,6 +189,7 @@ class Geolocator:
             BundleError: the image encoder cannot be used.
         """
         wish = _Wish(top_k, ranking, concepts)
+        _refuse_single(paths, "paths")
         _ = self._encoder  # fails now, not at the first photo
         photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
         return self._locate(photos, wish, exif)
@@ -191,7 +198,7 @@ class Geolocator:
         size = self.bundle.manifest.image.size
         for batch in decode_batches(photos, size, self._batch_size, self._decode, exif=exif):
             pixels = [item.pixels for item in batch if item.pixels is not None]
-            placed = self._place(self._encode(np.stack(pixels))) if pixels else iter(())
+            placed = self._place(self._encode(pixels)) if pixels else iter(())
             for item in batch:
                 if item.pixels is None:
                     yield Prediction(item.photo, model=self.bundle.manifest.name, error=item.error)
@@ -244,6 +251,7 @@ class Geolocator:
             BundlePartMissing: the bundle has no text encoder.
         """
         wish = _Wish(top_k, ranking, concepts=0)
+        _refuse_single(texts, "texts")
         if not all(text.strip() for text in texts):
             raise UsageError("a text to look for is empty")
         _ = self._text_encoder
@@ -256,21 +264,23 @@ class Geolocator:
             (placed,) = self._place(self._text_encoder(tokens))
             yield self._predict(DecodedItem(text), *placed, wish, notes)
 
-    def _encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Image embeddings (N, d); halves the batch for good where memory does not suffice."""
-        while True:
+    def _encode(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Photos (S, S, 3) to image embeddings (N, d); smaller batches from then on where memory runs out."""
+        embeddings: list[NDArray[np.float32]] = []
+        done = 0
+        while done < len(pixels):
             try:
-                return np.concatenate(
-                    [
-                        self._encoder(pixels[start : start + self._batch_size])
-                        for start in range(0, len(pixels), self._batch_size)
-                    ]
-                )
+                embeddings.append(self._encoder(np.stack(pixels[done : done + self._batch_size])))
             except MemoryError:
                 if self._batch_size == 1:
                     raise
-                self._batch_size //= 2
-                self._say(f"not enough memory for the batch, going on with {self._batch_size}")
+                self._batch_size = min(self._batch_size, len(pixels)) // 2 or 1
+                if not self._said_halved:
+                    self._say("not enough memory for a batch: going on with smaller ones")
+                    self._said_halved = True
+                continue
+            done += len(embeddings[-1])
+        return np.concatenate(embeddings)
 
     def _place(
         self, embeddings: NDArray[np.float32]
@@ -316,6 +326,12 @@ class Geolocator:
     def _names(self, positions: list[Position]) -> list[NamedPosition | None]:
         first = self._namer.names(positions[: self._named_ranks])
         return first + OfflineNames().names(positions[len(first) :]) if len(first) < len(positions) else first
+
+
+def _refuse_single(several: object, what: str) -> None:
+    """A string is a list of its characters, and one of those may be "/"."""
+    if isinstance(several, str | bytes | os.PathLike):
+        raise UsageError(f"{what} are a list: [{several!r}] instead of {several!r}")
 
 
 def geodesic_km(first: Position, second: Position) -> float:

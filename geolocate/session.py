@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import onnxruntime
@@ -21,6 +21,7 @@ from geolocate.bundle import IMAGE_HEAD, LOCATION_ENCODER, RETRIEVAL, Bundle, im
 from geolocate.errors import BundleDamaged, DeviceError, UsageError
 
 Device = Literal["auto", "cuda", "cpu"]
+DEVICES: tuple[Device, ...] = get_args(Device)
 
 #: Photos in one call of the image encoder; on the CPU larger batches gain nothing.
 BATCH_SIZE: dict[Literal["cpu", "cuda"], int] = {"cpu": 4, "cuda": 64}
@@ -29,6 +30,17 @@ PRECISIONS: dict[Literal["cpu", "cuda"], tuple[str, ...]] = {
     "cpu": ("int8", "fp32"),
     "cuda": ("fp16", "fp32"),
 }
+
+#: What ONNX Runtime's messages say where memory ran out: its arena, the CUDA runtime, cuBLAS and cuDNN.
+OUT_OF_MEMORY_SIGNS = (
+    "Failed to allocate memory",
+    "bad_alloc",
+    "BFCArena",
+    "bfc_arena",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -89,7 +101,10 @@ def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda",
 
     Raises:
         DeviceError: "cuda" was asked for and does not work.
+        UsageError: there is no such device.
     """
+    if device not in DEVICES:
+        raise UsageError(f"device is one of {', '.join(DEVICES)}, not {device!r}")
     if device == "cpu":
         return "cpu"
     problem = cuda_problem()
@@ -150,6 +165,23 @@ def open_session(
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _run(
+    session: onnxruntime.InferenceSession, output: str, inputs: dict[str, NDArray[Any]]
+) -> NDArray[np.float32]:
+    """One output of a graph.
+
+    Raises:
+        MemoryError: the device has too little memory for these inputs.
+    """
+    try:
+        result: NDArray[np.float32] = session.run([output], inputs)[0]
+    except Exception as error:  # ONNX Runtime has no common base class of its exceptions
+        if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
+            raise MemoryError(_first_line(error)) from error
+        raise
+    return result
 
 
 def _check(
@@ -216,7 +248,7 @@ class _ToEmbeddings:
     def _run(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         step = self._fixed_rows or len(rows)
         blocks = [
-            self.session.run(["image_embedding"], {self._input: rows[start : start + step]})[0]
+            _run(self.session, "image_embedding", {self._input: rows[start : start + step]})
             for start in range(0, len(rows), step)
         ]
         result: NDArray[np.float32] = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -268,11 +300,8 @@ class LocationEncoder:
 
     def __call__(self, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (N, 2) of :func:`geolocate.equal_earth.project` to L2-normalised float32 (N, d)."""
-        (embedding,) = self.session.run(
-            ["location_embedding"], {"coordinates": _pad_rows(coordinates, MIN_PRODUCT_ROWS)}
-        )
-        result: NDArray[np.float32] = embedding[: len(coordinates)]
-        return result
+        padded = _pad_rows(coordinates, MIN_PRODUCT_ROWS)
+        return _run(self.session, "location_embedding", {"coordinates": padded})[: len(coordinates)]
 
 
 @dataclass(frozen=True)
@@ -329,8 +358,9 @@ class Retrieval:
         rows = max(MIN_PRODUCT_ROWS, POSTERIOR_BLOCK_BYTES // (4 * len(self.gallery)))
         for start in range(0, len(embeddings), rows):
             block = embeddings[start : start + rows]
-            (posterior,) = self.session.run(
-                ["posterior"],
+            posterior = _run(
+                self.session,
+                "posterior",
                 {
                     "image_embedding": _pad_rows(block, MIN_PRODUCT_ROWS),
                     "gallery": self.gallery,

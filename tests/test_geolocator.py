@@ -7,13 +7,16 @@ import io
 import itertools
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from geopy.distance import geodesic
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 import geolocate.geolocator as pipeline
 from geolocate import Geolocator
@@ -100,7 +103,7 @@ def test_a_photo_for_which_the_model_gives_nan_does_not_take_its_batch_along(
     expected = list(starter.locate([drawn_photos]))
     encode = starter._encode
 
-    def with_nan(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def with_nan(pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
         embeddings = encode(pixels).copy()
         embeddings[1:2] = np.nan
         return embeddings
@@ -112,22 +115,104 @@ def test_a_photo_for_which_the_model_gives_nan_does_not_take_its_batch_along(
     assert [found[i] for i in (0, 2, 3)] == [expected[i] for i in (0, 2, 3)]
 
 
-def test_a_batch_too_large_for_memory_is_halved_and_said_once(
-    drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeException(
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for requested buffer"
+        ),
+        Fail(
+            "[ONNXRuntimeError] : 1 : FAIL : BFCArena::AllocateRawInternal Available memory of 0 is smaller"
+        ),
+    ],
+    ids=["python", "runtime", "arena"],
+)
+def test_a_batch_too_large_for_memory_is_made_smaller_and_said_once(
+    drawn_photos: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     said: list[str] = []
     small = Geolocator.load("starter", device="cpu", batch_size=4, say=said.append)
     expected = written(list(small.locate([drawn_photos])))
-    encoder = small._encoder
+    session = small._encoder.session
 
-    def limited(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if len(pixels) > 2:
-            raise MemoryError
-        return encoder(pixels)
+    class Limited:
+        def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+            if len(inputs["pixels"]) > 1:
+                raise error
+            found: list[NDArray[np.float32]] = session.run(outputs, inputs)
+            return found
 
-    monkeypatch.setattr(small, "_encoder", limited)
+    monkeypatch.setattr(small._encoder, "session", Limited())
     assert written(list(small.locate([drawn_photos]))) == expected
-    assert said == ["not enough memory for the batch, going on with 2"]
+    assert said == ["not enough memory for a batch: going on with smaller ones"]
+
+
+def test_another_fault_of_the_runtime_is_not_taken_for_a_lack_of_memory(
+    drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Geolocator.load("starter", device="cpu", say=lambda text: None)
+
+    class Broken:
+        def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> None:
+            raise Fail("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned")
+
+    monkeypatch.setattr(broken._encoder, "session", Broken())
+    with pytest.raises(Fail):
+        list(broken.locate([drawn_photos]))
+
+
+def test_what_has_arrived_is_not_kept_waiting_for_what_has_not(
+    starter: Geolocator, drawn_photos: Path
+) -> None:
+    """A program that sends one path and waits for its row gets it, however large the batch."""
+    photo = str(next(drawn_photos.iterdir()))
+    answered = threading.Event()
+
+    def one_at_a_time() -> Iterator[str]:
+        for _ in range(3):
+            answered.clear()
+            yield photo
+            assert answered.wait(30), "the row never came"
+
+    count = 0
+    for prediction in starter.locate(one_at_a_time()):
+        assert prediction.error is None
+        count += 1
+        answered.set()
+    assert count == 3
+
+
+def test_a_fault_of_the_source_of_paths_reaches_the_caller_after_the_photos_before_it(
+    starter: Geolocator, drawn_photos: Path
+) -> None:
+    def broken() -> Iterator[str]:
+        yield str(next(drawn_photos.iterdir()))
+        raise KeyError("source")
+
+    found = starter.locate(broken())
+    assert next(found).error is None
+    with pytest.raises(KeyError, match="source"):
+        next(found)
+
+
+@pytest.mark.parametrize("paths", ["photos/", b"photos/", Path("/")])
+def test_a_single_path_is_refused_because_it_reads_as_a_list_of_letters(
+    starter: Geolocator, paths: Any
+) -> None:
+    with pytest.raises(UsageError, match="list"):
+        starter.locate(paths)
+    with pytest.raises(UsageError, match="list"):
+        starter.query("a souk in the desert")
+
+
+@pytest.mark.parametrize("wish", [{"top_k": 1.5}, {"ranking": "foo"}, {"concepts": -1}])
+def test_what_makes_no_sense_is_refused(starter: Geolocator, wish: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        starter.locate([], **wish)
+    for options in ({"device": "tpu"}, {"batch_size": -1}):
+        with pytest.raises(UsageError):
+            Geolocator.load("starter", **options)  # type: ignore[arg-type]
 
 
 def test_photos_are_read_lazily_and_a_bounded_number_ahead(
@@ -144,7 +229,8 @@ def test_photos_are_read_lazily_and_a_bounded_number_ahead(
 
     predictions = starter.locate(endless())
     assert len(list(itertools.islice(predictions, 20))) == 20
-    assert asked <= 20 + 4 * 4 + (os.cpu_count() or 1)  # four photos are a batch on the CPU
+    # Four photos are a batch on the CPU: the one at work, two ahead, and one a worker.
+    assert asked <= 20 + 3 * 4 + (os.cpu_count() or 1) + 1
     predictions.close()  # type: ignore[attr-defined]
 
 
