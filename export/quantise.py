@@ -56,7 +56,7 @@ def to_int8(model: ModelProto) -> ModelProto:
     quantised.CopyFrom(model)
     unfold_half(quantised)
     graph = quantised.graph
-    writer = _Writer({tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer})
+    writer = _Writer({tensor.name: tensor for tensor in graph.initializer})
     products = [node.output[0] for node in graph.node if writer.weight(node) is not None]
     chosen = set(products[: len(products) - LAST_PRODUCTS_KEPT])
     if not chosen:
@@ -100,12 +100,12 @@ class _Writer:
     """Collects the new graph's nodes and weights.
 
     Attributes:
-        constants: the float32 graph's weights by name.
+        constants: the float32 graph's weights by name; read one at a time: they fill gigabytes.
         rows: inputs quantised so far, with the names of their uint8 values, scales and zero point.
         never_negative: outputs of a ReLU of some kind, and what only moves them.
     """
 
-    constants: dict[str, NDArray[np.generic]]
+    constants: dict[str, TensorProto]
     nodes: list[NodeProto] = field(default_factory=list)
     added: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     rows: dict[str, tuple[str, str, str]] = field(default_factory=dict)
@@ -115,11 +115,11 @@ class _Writer:
         """Weights (in, out) of a product of rows with constant weights; None where a node is none."""
         if node.op_type not in ("MatMul", "Gemm", "Conv") or node.input[1] not in self.constants:
             return None
-        stored = self.constants[node.input[1]]
-        if stored.dtype != np.float32 or stored.size < MIN_WEIGHTS:
+        tensor = self.constants[node.input[1]]
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < MIN_WEIGHTS:
             return None
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        weight: NDArray[np.float32] = stored.astype(np.float32, copy=False)
+        weight: NDArray[np.float32] = numpy_helper.to_array(tensor)
         if node.op_type == "MatMul":
             return weight if weight.ndim == 2 else None
         if node.op_type == "Gemm":
@@ -140,7 +140,8 @@ class _Writer:
 
     def _lowest(self, name: str) -> float:
         """The value of a scalar constant, minus infinity where it is none."""
-        value = self.constants.get(name)
+        tensor = self.constants.get(name)
+        value = None if tensor is None else numpy_helper.to_array(tensor)
         if value is None:
             for node in self.nodes:
                 if node.op_type == "Constant" and node.output[0] == name:
