@@ -7,9 +7,7 @@ moment, not even when the program is killed, is there half a bundle under a name
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +26,8 @@ from geolocate.bundle import (
 )
 from geolocate.bundle_source import open_source, walk
 from geolocate.errors import BundleError, BundleNotFound, OutputError
+from geolocate.manifest import NAME_PATTERN, NAME_RULE
+from geolocate.file_lock import lock
 
 #: Begins the names of folders in which a bundle is being made or taken apart; what a killed run left of them
 #: is cleared by the next change.
@@ -36,8 +36,6 @@ INCOMING_PREFIX = ".incoming-"
 LOCK_NAME = ".lock"
 #: Inside such a folder: the new bundle, and the one that it replaces.
 _NEW, _OLD = "new", "old"
-#: A bundle's name is a folder's name and stands in every row of the output.
-NAME_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 #: Left free on the disk besides what a bundle needs.
 SPACE_MARGIN_BYTES = 50 * 10**6
 
@@ -178,10 +176,7 @@ def arriving_bundle(name: str, *, force: bool = False) -> Iterator[Path]:
 def checked_name(name: str) -> str:
     """The name, if it can be a bundle's; else raises BundleError."""
     if not NAME_PATTERN.fullmatch(name):
-        raise BundleError(
-            f"{name!r} cannot be a bundle's name: letters, digits, '-', '_' and '.', at most 64, "
-            "no '-' or '.' in front"
-        )
+        raise BundleError(f"{name!r} cannot be a bundle's name: {NAME_RULE}")
     return name
 
 
@@ -218,8 +213,8 @@ def _locked_folder() -> Iterator[Path]:
     folder = user_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK_NAME).open("ab") as lock:
-            if not _lock(lock.fileno()):
+        with (folder / LOCK_NAME).open("ab") as held:
+            if not lock(held.fileno()):
                 raise OutputError(
                     f"another geolocate is changing the bundles in {folder}; try again when it is done"
                 )
@@ -260,24 +255,3 @@ def _discard(scratch: Path, folder: Path) -> None:
         if not os.path.lexists(folder / old.name):
             old.rename(folder / old.name)
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _lock(descriptor: int) -> bool:
-    """Takes the lock that ends with the process; False where another process has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: better unlocked than not at all
-        return True
-    return True

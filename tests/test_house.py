@@ -40,7 +40,17 @@ LAYERS = (
         "published",
         "pinned_download",
     ),
-    ("bundle", "exif_block", "records", "errors", "equal_earth", "sphere"),
+    (
+        "bundle",
+        "manifest",
+        "exif_block",
+        "records",
+        "errors",
+        "equal_earth",
+        "sphere",
+        "text_safety",
+        "file_lock",
+    ),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 #: Commands whose bodies, and nothing else, may import the torch side.

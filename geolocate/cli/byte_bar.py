@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from geolocate.writers.text import printable
+from geolocate.text_safety import printable
 
 
 class ByteBar:

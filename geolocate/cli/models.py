@@ -14,7 +14,7 @@ from geolocate.cli.byte_bar import byte_bar, size_text
 from geolocate.cli.pull import FORCE, YES, pull_command, say
 from geolocate.cli.status import DONE, FAILED
 from geolocate.published import PUBLISHED
-from geolocate.writers.text import printable
+from geolocate.text_safety import printable
 
 if TYPE_CHECKING:
     from geolocate.bundle import Manifest

@@ -15,7 +15,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TextIO
 
-from geolocate.writers.text import printable
+from geolocate.text_safety import printable
 
 #: Seconds between two drawings on a terminal, and between two lines in a log file.
 TERMINAL_INTERVAL_S = 0.1

@@ -8,7 +8,7 @@ import click
 
 from geolocate.cli.byte_bar import byte_bar, size_text
 from geolocate.published import PUBLISHED, PublishedBundle
-from geolocate.writers.text import printable
+from geolocate.text_safety import printable
 
 #: What building a bundle needs besides the runtime; geoclip only where its files are not given.
 BUILD_MODULES = ("torch", "open_clip", "onnx", "onnxruntime", "safetensors")

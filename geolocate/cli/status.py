@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from geolocate.errors import GeolocateError, UsageError
-from geolocate.writers.text import printable
+from geolocate.text_safety import printable
 
 DONE = 0
 FAILED = 1

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from geolocate.errors import UsageError
+from geolocate.text_safety import printable
 
 #: Extensions that select a file in a folder; the content then decides the decoder.
 PHOTO_EXTENSIONS = frozenset(
@@ -109,11 +110,6 @@ def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
     rest = rest.removesuffix(b"\r") if not null else rest
     if rest:
         yield os.fsdecode(rest)
-
-
-def printable(path: str) -> str:
-    """A path for a message: on one line, whatever bytes it has."""
-    return "".join(character if character.isprintable() else "?" for character in path)
 
 
 def _split(data: bytes, null: bool) -> list[bytes]:

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from geolocate.records import COLUMNS, Prediction
+from geolocate.text_safety import to_bytes
 from geolocate.writers.rows import DEGREE_DECIMALS, FORMULA_STARTS, KM_DECIMALS, PROBABILITY_DIGITS, rows_of
 from geolocate.writers.target import Target
-from geolocate.writers.text import to_bytes
 
 _HEADER = (",".join(COLUMNS) + "\n").encode("ascii")
 _NUMBER_FORMATS = {

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from geolocate.records import Prediction
+from geolocate.text_safety import to_bytes, to_unicode
 from geolocate.writers.rows import Row, rows_of
 from geolocate.writers.target import Target
-from geolocate.writers.text import to_bytes, to_unicode
 
 #: The raw bytes of a name that is not UTF-8, base64; absent otherwise.
 PHOTO_BYTES = "photo_bytes"

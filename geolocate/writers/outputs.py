@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from geolocate.errors import UsageError
 from geolocate.records import Prediction
+from geolocate.text_safety import printable
 from geolocate.writers.csv import CsvWriter
 from geolocate.writers.jsonl import JsonlWriter
 from geolocate.writers.target import (
@@ -22,7 +23,6 @@ from geolocate.writers.target import (
     partial_path,
     write_manifest,
 )
-from geolocate.writers.text import printable
 
 OutputPath = str | os.PathLike[str]
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from geolocate.records import Candidate, Prediction
-from geolocate.writers.text import printable
+from geolocate.text_safety import printable
 
 #: Below this width each candidate takes two lines.
 TABLE_MIN_WIDTH = 72

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from geolocate.errors import OutputError, UsageError
-from geolocate.writers.text import printable
+from geolocate.file_lock import lock
+from geolocate.text_safety import printable
 
 STANDARD_OUTPUT = "-"
 PARTIAL_SUFFIX = ".partial"
@@ -148,7 +149,7 @@ class FileTarget:
 
     def _claim(self, overwrite: bool) -> None:
         assert self._descriptor is not None
-        if not _lock(self._descriptor):
+        if not lock(self._descriptor):
             raise UsageError(f"another run is writing {self._name} at this moment")
         status = os.fstat(self._descriptor)
         if status.st_size and not overwrite:
@@ -231,21 +232,6 @@ def write_manifest(path: Path, manifest: Mapping[str, Any]) -> Path:
         target.partial.unlink(missing_ok=True)
         raise
     return target.path
-
-
-def _lock(descriptor: int) -> bool:
-    """Claims an open file for this process; False where another holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: no such lock
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geolocate.records import COLUMNS, Candidate, Position, Prediction
+from geolocate.text_safety import printable, to_bytes
 from geolocate.writers import open_writers
 from geolocate.writers.csv import cell
 from geolocate.writers.rows import rows_of
-from geolocate.writers.text import printable, to_bytes
 
 #: Names of all bytes that a file name can hold.
 FILE_NAMES = st.binary(min_size=1, max_size=40).map(
