@@ -1,4 +1,4 @@
-"""Bundles: the folders that hold everything inference needs, their manifest and their integrity.
+"""Bundles: the folders that hold everything inference needs, found, opened and held against their manifest.
 
 A bundle is read, never executed: graphs are ONNX, arrays are NPY without pickles, texts are JSON. Size and
 header of each file are checked at load, the full SHA-256 at install and by :meth:`Bundle.verify`.
@@ -7,11 +7,10 @@ header of each file are checked at load, the full SHA-256 at install and by :met
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,11 +19,11 @@ import numpy as np
 import platformdirs
 
 from geolocate.errors import BundleDamaged, BundleNotFound, BundlePartMissing
-
-MANIFEST_NAME = "bundle.json"
-MANIFEST_FORMAT = 1
-#: Larger than any manifest; a bigger file is not one.
-MANIFEST_MAX_BYTES = 4 * 2**20
+from geolocate.manifest import MANIFEST_MAX_BYTES as MANIFEST_MAX_BYTES
+from geolocate.manifest import MANIFEST_NAME as MANIFEST_NAME
+from geolocate.manifest import FileEntry as FileEntry
+from geolocate.manifest import ImageInput as ImageInput
+from geolocate.manifest import Manifest as Manifest
 
 #: Names of the parts; which of them a bundle has, its manifest says.
 IMAGE_HEAD = "image_head.onnx"
@@ -41,9 +40,6 @@ CONCEPTS = "concepts.json"
 CONCEPT_BASIS = "concept_basis.npy"
 CARD = "CARD.md"
 
-#: The one rule there is: shorter side to S, bicubic, then the centre S x S.
-RESIZE_RULE = "shortest-side-bicubic-centre-crop"
-
 #: Taken when no model is named: the first that is installed.
 DEFAULT_NAMES = ("geoclip-vit-l-14", "starter")
 
@@ -51,120 +47,6 @@ DEFAULT_NAMES = ("geoclip-vit-l-14", "starter")
 def image_encoder_name(precision: str) -> str:
     """File name of the image encoder in a precision ("fp32", "int8", "fp16")."""
     return f"image_encoder.{precision}.onnx"
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """Size in bytes and SHA-256 (hex) of one file of a bundle."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImageInput:
-    """How a photo becomes the image encoder's input.
-
-    Attributes:
-        size: side S of the square input, in pixels.
-        resize: always RESIZE_RULE so far.
-        mean, std: per channel, on the scale 0 to 1; applied inside the graph, recorded here.
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    resize: str = RESIZE_RULE
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What `bundle.json` says.
-
-    Attributes:
-        trained: False where the weights are random; said at each run.
-        feature_dim: width c of the backbone's raw features.
-        embedding_dim: width d of the space that images and locations share.
-        concept_count: width K of the concept scores; 0 where the bundle has no concepts.
-        logit_scale: natural logarithm of the factor on the cosine (as in GeoCLIP and CLIP).
-        temperature: the logits are divided by it; 1 where nothing was calibrated.
-        precisions: variants of the image encoder.
-        parity: by graph, what export measured between torch and ONNX.
-        accuracy: measured, with n and the data named; empty where nothing was measured.
-        files: every file but the manifest, by path relative to the bundle, "/"-separated.
-    """
-
-    name: str
-    version: str
-    licence: str
-    source: str
-    trained: bool
-    image: ImageInput
-    feature_dim: int
-    embedding_dim: int
-    logit_scale: float
-    temperature: float = 1.0
-    concept_count: int = 0
-    precisions: tuple[str, ...] = ("fp32",)
-    parity: Mapping[str, Any] = field(default_factory=dict)
-    accuracy: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, FileEntry] = field(default_factory=dict)
-
-    @property
-    def logit_factor(self) -> float:
-        """What a cosine is multiplied with to become a logit: exp(logit_scale) / temperature."""
-        return math.exp(self.logit_scale) / self.temperature
-
-    def to_json(self) -> str:
-        """The text of `bundle.json`."""
-        return json.dumps({"format": MANIFEST_FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Manifest:
-        """Reads the text of `bundle.json`.
-
-        Raises:
-            ValueError: not JSON, another format, a key missing or of a wrong kind.
-        """
-        raw = json.loads(text)
-        if not isinstance(raw, dict):
-            raise ValueError("not a JSON object")
-        if raw.get("format") != MANIFEST_FORMAT:
-            raise ValueError(f"format {raw.get('format')!r}, this version reads {MANIFEST_FORMAT}")
-        known = {f.name for f in fields(cls)}
-        values = {key: value for key, value in raw.items() if key in known}
-        try:
-            image = dict(values["image"])
-            values["image"] = ImageInput(
-                size=int(image["size"]),
-                mean=_triple(image["mean"]),
-                std=_triple(image["std"]),
-                resize=str(image["resize"]),
-            )
-            values["precisions"] = tuple(str(precision) for precision in values["precisions"])
-            values["files"] = {
-                str(name): FileEntry(int(entry["size"]), str(entry["sha256"]))
-                for name, entry in dict(values["files"]).items()
-            }
-            for key in ("feature_dim", "embedding_dim", "concept_count"):
-                values[key] = int(values.get(key, 0))
-            for key in ("logit_scale", "temperature"):
-                values[key] = float(values.get(key, 1.0))
-            manifest = cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"key missing or of a wrong kind: {error}") from error
-        if manifest.image.resize != RESIZE_RULE:
-            raise ValueError(f"unknown resize rule {manifest.image.resize!r}")
-        if not 1 <= manifest.image.size <= 4096 or manifest.embedding_dim < 1:
-            raise ValueError("sizes out of range")
-        if not (math.isfinite(manifest.logit_scale) and manifest.temperature > 0):
-            raise ValueError("logit_scale or temperature out of range")
-        return manifest
-
-
-def _triple(values: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +75,10 @@ class Bundle:
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundlePartMissing(f"bundle '{self.manifest.name}' has no {name}")
-        path = self.path.joinpath(*PurePosixPath(name).parts)
-        problem = _size_problem(path, entry)
+        problem = _problem(self.path, name, entry)
         if problem:
             raise BundleDamaged(f"bundle '{self.manifest.name}': {name} {problem}")
-        return path
+        return self.path.joinpath(*PurePosixPath(name).parts)
 
     def array(self, name: str, ndim: int) -> np.ndarray[Any, Any]:
         """A memory-mapped array of the bundle.
@@ -217,19 +98,31 @@ class Bundle:
     def verify(self) -> Iterator[tuple[str, str | None]]:
         """Yields each file's name with what is wrong with it, or None; reads every byte."""
         for name, entry in self.manifest.files.items():
-            path = self.path.joinpath(*PurePosixPath(name).parts)
-            problem = _size_problem(path, entry)
-            if problem is None and sha256_of(path) != entry.sha256:
+            problem = _problem(self.path, name, entry)
+            if problem is None and sha256_of(self.path.joinpath(*PurePosixPath(name).parts)) != entry.sha256:
                 problem = "has another SHA-256 than the manifest says"
             yield name, problem
 
 
-def _size_problem(path: Path, entry: FileEntry) -> str | None:
+def _problem(folder: Path, name: str, entry: FileEntry) -> str | None:
+    """What keeps a file from being the one that the manifest lists, as far as can be said without reading it.
+
+    Every component below the bundle's folder is looked at: a link to a folder would lead outside as well.
+    """
+    path = folder
+    parts = PurePosixPath(name).parts
+    for part in parts[:-1]:
+        path /= part
+        try:
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                return f"is not in a folder of the bundle: {part} is a link or a file"
+        except OSError:
+            return "is missing"
     try:
-        status = path.lstat()
+        status = path.joinpath(*parts[-1:]).lstat()
     except OSError:
         return "is missing"
-    if path.is_symlink() or not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if status.st_size != entry.size:
         return f"has {status.st_size} bytes instead of {entry.size}"

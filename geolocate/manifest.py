@@ -1,0 +1,262 @@
+"""The manifest of a bundle, `bundle.json`: what a bundle says of itself.
+
+It can come from anywhere, so every value is held against its kind and range before it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+MANIFEST_NAME = "bundle.json"
+MANIFEST_FORMAT = 1
+#: Larger than any manifest; a bigger file is not one.
+MANIFEST_MAX_BYTES = 4 * 2**20
+
+#: The one rule there is: shorter side to S, bicubic, then the centre S x S.
+RESIZE_RULE = "shortest-side-bicubic-centre-crop"
+
+#: A bundle's name is a folder's name and stands in every row of the output.
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+NAME_RULE = "letters, digits, '-', '_' and '.', at most 64, no '-' or '.' in front"
+
+#: A precision is part of a file's name.
+_PRECISION = re.compile(r"[a-z0-9]{1,16}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Of the input, in pixels, and of the vectors: above any encoder's.
+MAX_IMAGE_SIZE = 4096
+MAX_WIDTH = 2**20
+#: What a cosine can be multiplied with. CLIP clips its own factor at 100; from about 10^4 on, float32 logits
+#: no longer tell neighbours of a gallery apart.
+MIN_LOGIT_FACTOR, MAX_LOGIT_FACTOR = 1e-4, 1e4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """Size in bytes and SHA-256 (hex) of one file of a bundle."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """How a photo becomes the image encoder's input.
+
+    Attributes:
+        size: side S of the square input, in pixels.
+        resize: always RESIZE_RULE so far.
+        mean, std: per channel, on the scale 0 to 1; applied inside the graph, recorded here.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: str = RESIZE_RULE
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `bundle.json` says.
+
+    Attributes:
+        trained: False where the weights are random; said at each run.
+        feature_dim: width c of the backbone's raw features.
+        embedding_dim: width d of the space that images and locations share.
+        concept_count: width K of the concept scores; 0 where the bundle has no concepts.
+        logit_scale: natural logarithm of the factor on the cosine (as in GeoCLIP and CLIP).
+        temperature: the logits are divided by it; 1 where nothing was calibrated.
+        precisions: variants of the image encoder.
+        parity: by graph, what export measured between torch and ONNX.
+        accuracy: measured, with n and the data named; empty where nothing was measured.
+        files: every file but the manifest, by path relative to the bundle, "/"-separated.
+    """
+
+    name: str
+    version: str
+    licence: str
+    source: str
+    trained: bool
+    image: ImageInput
+    feature_dim: int
+    embedding_dim: int
+    logit_scale: float
+    temperature: float = 1.0
+    concept_count: int = 0
+    precisions: tuple[str, ...] = ("fp32",)
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+
+    @property
+    def logit_factor(self) -> float:
+        """What a cosine is multiplied with to become a logit: exp(logit_scale) / temperature."""
+        return math.exp(self.logit_scale) / self.temperature
+
+    def to_json(self) -> str:
+        """The text of `bundle.json`."""
+        return json.dumps({"format": MANIFEST_FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Reads the text of `bundle.json`; keys that this version does not know are left alone.
+
+        Raises:
+            ValueError: not JSON, another format; a key missing, of a wrong kind or out of range, named.
+        """
+        raw = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError("not a JSON object")
+        if raw.get("format") != MANIFEST_FORMAT:
+            raise ValueError(f"format {raw.get('format')!r}, this version reads {MANIFEST_FORMAT}")
+        manifest = cls(
+            name=_take(raw, "name", _name),
+            version=_take(raw, "version", _text),
+            licence=_take(raw, "licence", _text),
+            source=_take(raw, "source", _text),
+            trained=_take(raw, "trained", _truth),
+            image=_take(raw, "image", _image),
+            feature_dim=_take(raw, "feature_dim", _whole(0, MAX_WIDTH)),
+            embedding_dim=_take(raw, "embedding_dim", _whole(1, MAX_WIDTH)),
+            logit_scale=_take(raw, "logit_scale", _number),
+            temperature=_take(raw, "temperature", _positive, 1.0),
+            concept_count=_take(raw, "concept_count", _whole(0, MAX_WIDTH), 0),
+            precisions=_take(raw, "precisions", _precisions),
+            parity=_take(raw, "parity", _object, {}),
+            accuracy=_take(raw, "accuracy", _object, {}),
+            files=_take(raw, "files", _files),
+        )
+        # By logarithms: the factor itself may be too large for a float.
+        log_factor = manifest.logit_scale - math.log(manifest.temperature)
+        if not math.log(MIN_LOGIT_FACTOR) <= log_factor <= math.log(MAX_LOGIT_FACTOR):
+            raise ValueError(
+                f"logit_scale {manifest.logit_scale:g}, temperature {manifest.temperature:g}: out of range, "
+                f"exp(logit_scale) / temperature is between {MIN_LOGIT_FACTOR:g} and {MAX_LOGIT_FACTOR:g}"
+            )
+        return manifest
+
+
+def _take(raw: Mapping[str, Any], key: str, read: Callable[[Any], T], default: Any = None) -> T:
+    """A value of a JSON object by its key; ValueError names the key where it is missing or wrong."""
+    if key not in raw:
+        if default is None:
+            raise ValueError(f"{key} is missing")
+        return read(default)
+    try:
+        return read(raw[key])
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _wrong(value: object, expected: str) -> ValueError:
+    return ValueError(f"{_shown(value)} is not {expected}")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _wrong(value, "a text")
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not NAME_PATTERN.fullmatch(value):
+        raise ValueError(f"{_shown(value)} cannot be a bundle's name: {NAME_RULE}")
+    return value
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(value, "true or false")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(value, "a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _wrong(value, "a finite number")
+    return number
+
+
+def _positive(value: object) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise _wrong(value, "above 0")
+    return number
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _wrong(value, "a whole number")
+        if value < least or (most is not None and value > most):
+            raise _wrong(value, f"at least {least}" if most is None else f"between {least} and {most}")
+        return value
+
+    return read
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(value, "an object")
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise _wrong(value, "a list")
+    return value
+
+
+def _image(value: object) -> ImageInput:
+    image = _object(value)
+    resize = _take(image, "resize", _text)
+    if resize != RESIZE_RULE:
+        raise ValueError(f"unknown resize rule {resize!r}")
+    return ImageInput(
+        size=_take(image, "size", _whole(1, MAX_IMAGE_SIZE)),
+        mean=_take(image, "mean", lambda values: _triple(values, _number)),
+        std=_take(image, "std", lambda values: _triple(values, _positive)),
+        resize=resize,
+    )
+
+
+def _triple(values: object, read: Callable[[object], float]) -> tuple[float, float, float]:
+    if len(_list(values)) != 3:
+        raise _wrong(values, "a list of three")
+    red, green, blue = map(read, _list(values))
+    return red, green, blue
+
+
+def _precisions(value: object) -> tuple[str, ...]:
+    for precision in _list(value):
+        if not isinstance(precision, str) or not _PRECISION.fullmatch(precision):
+            raise _wrong(precision, "the name of a precision")
+    return tuple(_list(value))
+
+
+def _files(value: object) -> dict[str, FileEntry]:
+    return {name: _take(_object(value), name, _file_entry) for name in _object(value)}
+
+
+def _file_entry(value: object) -> FileEntry:
+    entry = _object(value)
+    digest = _take(entry, "sha256", _text)
+    if not _SHA256.fullmatch(digest):
+        raise _wrong(digest, "a SHA-256 in hex")
+    return FileEntry(_take(entry, "size", _whole(0)), digest)
