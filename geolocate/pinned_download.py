@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from geolocate.bundle import sha256_of
 from geolocate.errors import OutputError, WeightsError
 from geolocate.published import PinnedFile
 
@@ -59,7 +59,7 @@ def fetch(
     target, partial = folder / file.name, folder / (file.name + PARTIAL_SUFFIX)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and target.stat().st_size == file.size and _sha256(target) == file.sha256:
+        if target.is_file() and target.stat().st_size == file.size and sha256_of(target) == file.sha256:
             advance(file.size)
             return target
         if partial.is_file() and partial.stat().st_size > file.size:
@@ -67,7 +67,7 @@ def fetch(
         present = partial.stat().st_size if partial.is_file() else 0
         advance(present)
         _bring(file, partial, advance, open_url, wait)
-        if _sha256(partial) != file.sha256:
+        if sha256_of(partial) != file.sha256:
             partial.unlink()
             raise WeightsError(f"{file.url} is not the file it has to be: its SHA-256 is another one")
         os.replace(partial, target)
@@ -148,8 +148,3 @@ def _bring_some(file: PinnedFile, partial: Path, present: int, advance: Advance,
                 output.write(chunk)
                 left -= len(chunk)
                 advance(len(chunk))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
