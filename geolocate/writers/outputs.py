@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from geolocate.errors import UsageError
 from geolocate.records import Prediction
-from geolocate.text_safety import printable
 from geolocate.writers.csv import CsvWriter
 from geolocate.writers.jsonl import JsonlWriter
-from geolocate.writers.target import (
-    STANDARD_OUTPUT,
-    Target,
-    is_direct,
-    manifest_path,
-    open_target,
-    partial_path,
-    write_manifest,
-)
-
-OutputPath = str | os.PathLike[str]
+from geolocate.writers.refusals import refuse_conflicts
+from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct
+from geolocate.writers.target import Target, open_target, own_files, real_path, write_manifest
 
 
 class Writer(Protocol):
@@ -70,9 +59,9 @@ class Writers:
         """Takes an open writer in; `path` is where it writes."""
         self._writers.append(writer)
         if not is_direct(path):
-            file = Path(os.path.realpath(path))
+            file = real_path(path)
             self._files.append(file)
-            self.paths += [file, partial_path(file), manifest_path(file), partial_path(manifest_path(file))]
+            self.paths += own_files(file)
 
     def write(self, prediction: Prediction) -> None:
         """Writes one photo to each output. Raises as `Writer.write`."""
@@ -120,7 +109,9 @@ def open_writers(
     jsonl: OutputPath | None = None,
     table: bool = False,
     overwrite: bool = False,
+    inputs: Iterable[OutputPath] = (),
     aside: Callable[[], AbstractContextManager[object]] = nullcontext,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Writers:
     """Opens the outputs of a run, before any work.
 
@@ -128,18 +119,21 @@ def open_writers(
         csv, jsonl: a file, a pipe or device, or "-" for standard output; None for no such output.
         table: a readable table on standard output.
         overwrite: discard what an unfinished earlier run left.
+        inputs: what the run reads, which no output may replace.
         aside: a context in which standard output may be written (a progress line steps aside).
+        say: told that a named pipe has no reader yet; opening it waits for one.
 
     Raises:
         OutputError: the folder is missing or read-only, or the path is a folder.
-        UsageError: two outputs go to the same place, or an unfinished earlier output is in the way.
+        UsageError: two outputs go to the same place, one would replace an input or a picture, or an
+            unfinished earlier output is in the way.
     """
     wanted = {name: path for name, path in (("csv", csv), ("jsonl", jsonl)) if path is not None}
-    _refuse_same_place(wanted, table=table)
+    refuse_conflicts(wanted, inputs=inputs, table=table)
     writers = Writers(aside)
     try:
         for name, path in wanted.items():
-            writers.add(FORMATS[name](open_target(path, overwrite=overwrite)), path)
+            writers.add(FORMATS[name](open_target(path, overwrite=overwrite, say=say)), path)
         if table:
             from geolocate.writers.table import TableWriter  # rich takes longer to import than most answers
 
@@ -148,24 +142,3 @@ def open_writers(
         writers.abort()
         raise
     return writers
-
-
-def _refuse_same_place(wanted: Mapping[str, OutputPath], *, table: bool) -> None:
-    taken: dict[object, str] = {STANDARD_OUTPUT: "the table"} if table else {}
-    for name, path in wanted.items():
-        place = _place(path)
-        if place in taken:
-            shown = "standard output" if place == STANDARD_OUTPUT else printable(os.fspath(path))
-            raise UsageError(f"{taken[place]} and --{name} cannot both be written to {shown}")
-        taken[place] = f"--{name}"
-
-
-def _place(path: OutputPath) -> object:
-    """What two paths share when they are one file, also through links."""
-    if os.fspath(path) in (STANDARD_OUTPUT, "/dev/stdout"):
-        return STANDARD_OUTPUT
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return os.path.realpath(path)
-    return (status.st_dev, status.st_ino)

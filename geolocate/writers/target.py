@@ -11,16 +11,22 @@ import errno
 import json
 import os
 import stat
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from geolocate.errors import OutputError, UsageError
 from geolocate.file_lock import lock
-from geolocate.text_safety import printable
+from geolocate.writers.stream import (
+    OutputPath,
+    StreamTarget,
+    descriptor_named,
+    is_direct,
+    is_standard_output,
+    output_error,
+    shown,
+)
 
-STANDARD_OUTPUT = "-"
 PARTIAL_SUFFIX = ".partial"
 MANIFEST_SUFFIX = ".manifest.json"
 
@@ -38,109 +44,52 @@ class Target(Protocol):
         """The output is not complete: closes it; returns the file that keeps what was written, if any."""
 
 
-def open_target(path: str | os.PathLike[str], *, overwrite: bool = False) -> Target:
+def open_target(
+    path: OutputPath, *, overwrite: bool = False, say: Callable[[str], None] = lambda text: None
+) -> Target:
     """Opens an output before any work is done.
 
     Args:
         path: a file, a pipe or device, or "-" for standard output.
         overwrite: discard what an unfinished earlier run left.
+        say: told that a named pipe has no reader yet; opening it waits for one.
 
     Raises:
         OutputError: the folder is missing or read-only, or `path` is a folder.
         UsageError: an earlier run left ``NAME.partial``, or another run is writing it now.
     """
-    if os.fspath(path) == STANDARD_OUTPUT:
+    if is_standard_output(path):
         return StreamTarget.standard_output()
+    if (number := descriptor_named(path)) is not None:
+        return StreamTarget.descriptor(number, path)
     if is_direct(path):
-        return StreamTarget.device(path)
+        return StreamTarget.device(path, say)
     return FileTarget(path, overwrite=overwrite)
 
 
-def is_direct(path: str | os.PathLike[str]) -> bool:
-    """Whether rows go straight to `path`: standard output, a pipe, a device."""
-    name = os.fspath(path)
-    if name == STANDARD_OUTPUT or name.startswith(("/dev/", "/proc/")):
-        return True
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-class StreamTarget:
-    """A pipe, a device or standard output: no second chance, so nothing is held back."""
-
-    def __init__(self, stream: IO[bytes], name: str, *, owned: bool) -> None:
-        self._stream = stream
-        self._name = name
-        self._owned = owned
-
-    @classmethod
-    def standard_output(cls) -> StreamTarget:
-        """Raises OutputError where the program was started with standard output closed."""
-        if sys.stdout is None:
-            raise OutputError("cannot write to standard output: it is closed")
-        sys.stdout.flush()
-        return cls(sys.stdout.buffer, "standard output", owned=False)
-
-    @classmethod
-    def device(cls, path: str | os.PathLike[str]) -> StreamTarget:
-        """Raises OutputError where it cannot be opened."""
-        try:
-            # Unbuffered: what a full device refused must not be tried again when the stream is closed.
-            return cls(Path(path).open("wb", buffering=0), _shown(path), owned=True)
-        except OSError as error:
-            raise _output_error(_shown(path), error) from error
-
-    def write(self, data: bytes) -> None:
-        """Raises BrokenPipeError where the reader has gone, OutputError for any other failure."""
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._stream.write(rest) :]
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _output_error(self._name, error) from error
-
-    def commit(self) -> None:
-        """Raises as :meth:`write`."""
-        self.write(b"")
-        if self._owned:
-            self._stream.close()
-
-    def abandon(self) -> Path | None:
-        """Nothing to keep."""
-        if self._owned:
-            with contextlib.suppress(OSError):
-                self._stream.close()
-        return None
-
-
 class FileTarget:
-    """A regular file, complete or not there.
+    """A regular file, complete or not there; of a link, the file behind it.
 
     Raises:
         OutputError, UsageError: as `open_target`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        self._name = _shown(path)
-        # A link keeps pointing where it did; the file behind it is replaced.
-        self.path = Path(os.path.realpath(path))
+    def __init__(self, path: OutputPath, *, overwrite: bool = False) -> None:
+        self._name = shown(path)
+        self.path = real_path(path)
         self.partial = partial_path(self.path)
         self._size = 0
+        check_replaceable(self.path)
+        check_replaceable(self.partial)
         try:
-            if self.path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if self.path.exists() and not os.access(self.path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+            # O_NONBLOCK: what was checked can have become a pipe since.
+            flags = os.O_WRONLY | os.O_CREAT
+            flags |= sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
             self._descriptor: int | None = os.open(self.partial, flags, 0o666)
         except OSError as error:
-            raise _output_error(self._name, error) from error
+            raise output_error(path, error) from error
         try:
             self._claim(overwrite)
         except BaseException:
@@ -152,9 +101,11 @@ class FileTarget:
         if not lock(self._descriptor):
             raise UsageError(f"another run is writing {self._name} at this moment")
         status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OutputError(f"cannot write {shown(self.partial)}: it is no regular file")
         if status.st_size and not overwrite:
             raise UsageError(
-                f"an unfinished run left {_shown(self.partial)}; --overwrite discards it and starts again"
+                f"an unfinished run left {shown(self.partial)}; --overwrite discards it and starts again"
             )
         os.ftruncate(self._descriptor, 0)
         with contextlib.suppress(OSError, AttributeError):
@@ -171,7 +122,7 @@ class FileTarget:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
-            raise _output_error(self._name, error) from error
+            raise output_error(self._name, error) from error
         self._size += len(data)
 
     def commit(self) -> None:
@@ -185,7 +136,7 @@ class FileTarget:
             self.partial.replace(self.path)
             _sync_folder(self.path.parent)
         except OSError as error:
-            raise _output_error(self._name, error) from error
+            raise output_error(self._name, error) from error
         finally:
             self._close()
 
@@ -204,6 +155,38 @@ class FileTarget:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def real_path(path: OutputPath) -> Path:
+    """Where a file really is or will be: a link keeps pointing where it did, the file behind it is replaced.
+
+    Raises:
+        OutputError: `path` is relative and the working folder is gone.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise output_error(path, error) from error
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises OutputError where there is anything but a regular file; opens nothing: a pipe would block."""
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise output_error(path, error) from error
+    if not stat.S_ISREG(mode):
+        raise OutputError(f"cannot write {shown(path)}: it is no regular file")
+
+
+def own_files(path: Path) -> list[Path]:
+    """Every file that the output `path` makes, itself first."""
+    manifest = manifest_path(path)
+    return [path, partial_path(path), manifest, partial_path(manifest)]
 
 
 def partial_path(path: Path) -> Path:
@@ -242,11 +225,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _shown(path: str | os.PathLike[str]) -> str:
-    return printable(os.fspath(path))
-
-
-def _output_error(name: str, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {name}: {error.strerror or error}")

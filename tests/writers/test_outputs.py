@@ -17,7 +17,8 @@ import pytest
 from geolocate.errors import OutputError, UsageError
 from geolocate.records import Prediction
 from geolocate.writers import Writers, open_writers
-from geolocate.writers.target import FileTarget, StreamTarget, open_target
+from geolocate.writers.stream import StreamTarget
+from geolocate.writers.target import FileTarget, open_target
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 

@@ -1,0 +1,126 @@
+"""What an output must never replace: a picture, what the run reads, another output."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from geolocate.errors import UsageError
+from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, is_standard_output
+from geolocate.writers.stream import shown as shown_path
+from geolocate.writers.target import check_replaceable, manifest_path, own_files, real_path
+
+#: So much of a file tells whether it is text.
+HEAD_BYTES = 8192
+#: Control characters that no text has.
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+#: Of a file: device and inode; its real path, where there is none yet.
+Identity = tuple[int, int] | str | object
+
+
+def refuse_conflicts(
+    wanted: Mapping[str, OutputPath], *, inputs: Iterable[OutputPath] = (), table: bool = False
+) -> None:
+    """Looks at all outputs of a run before the first of them is opened.
+
+    Args:
+        wanted: where each output goes, by the name of its option.
+        inputs: what the run reads; names that are no files are passed over.
+        table: standard output gets a table.
+
+    Raises:
+        UsageError: two outputs share a place (each has a partial file and a manifest besides), one is an
+            input, or one would replace a picture or a video.
+        OutputError: where a manifest goes, there is something else than a file.
+    """
+    read = {_regular_file(path) for path in inputs} - {None}
+    taken: dict[Identity, str] = {_identity(STANDARD_OUTPUT): "the table"} if table else {}
+    for name, path in wanted.items():
+        if is_direct(path):
+            places = [(_identity(path), _shown(path))]
+        else:
+            file = real_path(path)
+            places = [
+                (_identity(own), _shown(path) if own == file else _shown(own)) for own in own_files(file)
+            ]
+        for identity, shown in places:
+            if identity in taken:
+                raise UsageError(f"{taken[identity]} and --{name} cannot both be written to {shown}")
+            if identity in read:
+                raise UsageError(f"--{name} would overwrite {shown}, which this run reads")
+        taken |= {identity: f"--{name}" for identity, _ in places}
+        if not is_direct(path):
+            check_replaceable(manifest_path(file))
+            _refuse_picture(name, file)
+
+
+def _regular_file(path: OutputPath) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
+def _identity(path: OutputPath) -> Identity:
+    """What two paths share when they are one file, also through links."""
+    try:
+        status = os.fstat(sys.stdout.fileno()) if is_standard_output(path) else os.stat(path)
+    except (OSError, ValueError, AttributeError):  # no such file, or no such stream
+        return STANDARD_OUTPUT if is_standard_output(path) else os.path.realpath(path)
+    if stat.S_ISCHR(status.st_mode) and _is_null(status):
+        return object()  # there is room for all
+    return (status.st_dev, status.st_ino)
+
+
+def _is_null(status: os.stat_result) -> bool:
+    try:
+        return status.st_rdev == os.stat(os.devnull).st_rdev
+    except OSError:
+        return False
+
+
+def _refuse_picture(option: str, file: Path) -> None:
+    """Raises UsageError where `file` is a picture by its content, or by its name and no text.
+
+    ``--csv *.jpg`` makes the first photo the output: one that nobody meant to lose.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            return
+        with file.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except OSError:
+        return  # opening it as an output says what is wrong
+    kinds = list(_kinds(file, head)) if head else []
+    if kinds:
+        raise UsageError(
+            f"--{option} would replace {_shown(file)}, {kinds[0]}: no output does that, choose another name"
+        )
+
+
+def _kinds(file: Path, head: bytes) -> Iterator[str]:
+    # Decoders come with these: imported only where there is a file to look at.
+    from geolocate.errors import PhotoFormatRefused
+    from geolocate.photos.find import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS
+    from geolocate.photos.identify import HEADER_BYTES, identify
+
+    text = _BINARY.search(head) is None
+    try:
+        name = identify(head[:HEADER_BYTES])
+    except PhotoFormatRefused:
+        pass
+    else:
+        if not (text and name == "BMP"):  # two letters that a text may begin with too
+            yield f"a {name} picture"
+    if not text and file.suffix[1:].lower() in PHOTO_EXTENSIONS | RAW_EXTENSIONS | VIDEO_EXTENSIONS:
+        yield "a photo or video by its name"
+
+
+def _shown(path: OutputPath) -> str:
+    return "standard output" if is_standard_output(path) else shown_path(path)
