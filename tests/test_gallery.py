@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from geopy.distance import great_circle
@@ -178,3 +184,31 @@ def test_a_gallery_off_the_globe_is_refused(coordinates: list[tuple[float, float
             np.ones(len(coordinates), dtype=np.float32),
             np.zeros((len(coordinates), 2), dtype=np.float32),
         )
+
+
+def seconds_of_other_threads() -> float:
+    """Processor time that this process's other threads have used."""
+    own = str(threading.get_native_id())
+    stats = [task / "stat" for task in Path("/proc/self/task").iterdir() if task.name != own]
+    # Fields 14 and 15 of proc(5), counted behind the name in brackets.
+    ticks = sum(sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) for stat in stats)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the processor time of threads from /proc")
+def test_ranking_leaves_the_other_cores_to_decoding() -> None:
+    rng = np.random.default_rng(13)
+    many = gallery([(float(a), float(b)) for a, b in random_points(rng, 20_000)])
+    posterior = rng.dirichlet(np.full(20_000, 10.0)).astype(np.float32)
+    many.rank(posterior, 1, "merged")
+    others, own = seconds_of_other_threads(), time.thread_time()
+    for _ in range(40):
+        index, _probability = many.rank(posterior, 1, "merged")[0]
+        many.credible_radius_km(index, posterior)
+    assert seconds_of_other_threads() - others < (time.thread_time() - own) / 4
+
+
+def test_zeros_of_a_sharp_posterior_come_last_by_index() -> None:
+    posterior = np.zeros(5000, dtype=np.float32)
+    posterior[[7, 4000, 9]] = [0.5, 0.3, 0.2]
+    assert strongest(posterior, 5).tolist() == [7, 4000, 9, 0, 1]
