@@ -9,11 +9,15 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from geolocate.errors import PhotoNotFound, PhotoNotReadable, UsageError
 from geolocate.photos import check_arguments, count_photos, decode_photo, find_photos, read_path_list
+
+#: Folders in each other: with names of four letters more bytes of path than any system call takes.
+DEPTH = 1300
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="the file system of POSIX systems")
 
@@ -173,6 +177,52 @@ def test_an_unreadable_folder_is_a_warning_and_its_siblings_go_on(
     assert warnings == ["folder p/b cannot be read, its photos are left out: Permission denied"]
 
 
+def test_what_cannot_be_looked_at_is_told_and_photos_among_it_fail_in_their_rows(
+    inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may be read but not entered: its names are known, and nothing about them."""
+    touch(inside, "p/a/1.jpg", "p/b/2.jpg", "p/b/sub/3.jpg", "p/b/notes.txt", "p/b/raw.nef", "p/c.jpg")
+    real = os.stat
+
+    def guarded(path: str, **options: Any) -> os.stat_result:
+        if os.fspath(path).startswith("p/b/"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", guarded)
+    found, warnings = find("p")
+    assert found == ["p/a/1.jpg", "p/b/2.jpg", "p/c.jpg"]
+    assert warnings == [
+        "p/b/sub cannot be looked at, what may be in it is left out: Permission denied",
+        "left out 1 RAW file, which is not decoded",
+    ]
+
+
+@posix_only
+def test_folders_too_deep_for_the_system_are_told_and_the_others_go_on(inside: Path) -> None:
+    touch(inside, "p/a.jpg", "p/z.jpg")
+    at = os.open("p", os.O_RDONLY)
+    for _ in range(DEPTH):
+        os.mkdir("deep", dir_fd=at)
+        below = os.open("deep", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(os.open("lost.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+    os.close(at)
+    try:
+        found, warnings = find("p")
+    finally:
+        for _ in range(DEPTH - 1):  # a deep folder is more than a recursive removal can do
+            os.rename("p/deep/deep", "p/below")
+            os.rmdir("p/deep")
+            os.rename("p/below", "p/deep")
+    assert found == ["p/a.jpg", "p/z.jpg"]
+    (warning,) = warnings
+    assert warning.startswith("p/deep/deep/")
+    assert warning.endswith("/deep cannot be looked at, what may be in it is left out: File name too long")
+    assert len(warning) < 400
+
+
 def test_outputs_of_the_run_are_never_read_as_input(inside: Path) -> None:
     touch(inside, "p/a.jpg", "p/map.png", "p/q/map.png")
     assert find("p", exclude=["./p/../p/map.png", "p/not-yet.png"])[0] == ["p/a.jpg", "p/q/map.png"]
@@ -251,6 +301,9 @@ def test_memory_does_not_grow_with_the_tree(inside: Path, monkeypatch: pytest.Mo
     class Entry:
         def __init__(self, name: str) -> None:
             self.name = name
+
+        def is_file(self, *, follow_symlinks: bool) -> bool:
+            return self.name.endswith(".jpg")
 
     class Listing(list[Entry]):
         def __enter__(self) -> Listing:

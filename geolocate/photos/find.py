@@ -30,6 +30,12 @@ VIDEO_EXTENSIONS = frozenset("3gp avi insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts
 #: No system opens a longer path; a list with longer entries is no list of paths.
 LONGEST_PATH_BYTES = 65_536
 
+#: Of a path in a warning, in characters.
+SHOWN_LENGTH = 200
+
+#: A dangling link, or an entry that went away since its folder was read.
+_GONE = (FileNotFoundError, NotADirectoryError)
+
 _SEPARATORS = os.sep + (os.altsep or "")
 
 
@@ -119,6 +125,21 @@ def _split(data: bytes, null: bool) -> list[bytes]:
     return [*(line.removesuffix(b"\r") for line in complete), rest]
 
 
+def _shortened(path: str) -> str:
+    """A path that a person can read: of a long one, the beginning and the end."""
+    return (
+        path if len(path) <= SHOWN_LENGTH else f"{path[: SHOWN_LENGTH // 2]}...{path[-SHOWN_LENGTH // 2 :]}"
+    )
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file and no link, as the folder itself tells on most systems."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
+
+
 class _Excluded:
     """Output files of the run, compared by their real path; most photos are cleared by their name alone."""
 
@@ -149,14 +170,18 @@ class _Search:
         drive, tail = os.path.splitdrive(folder)
         levels = [self._enter(drive + (tail.rstrip(_SEPARATORS) or tail[:1]), status)]
         while levels:
-            path = next(levels[-1], None)
-            if path is None:
+            entry = next(levels[-1], None)
+            if entry is None:
                 levels.pop()
                 continue
+            path, is_file = entry
             try:
                 found = os.stat(path)
-            except OSError:
-                found = None  # a dangling link or a file that has just gone: a photo that fails
+            except OSError as error:
+                found = None  # named like a photo, it becomes one that fails; else it may hold photos
+                if not is_file and not isinstance(error, _GONE) and not self._selects(path):
+                    self._cannot("looked at, what may be in it is left out", path, error)
+                    continue
             if found is not None and stat.S_ISDIR(found.st_mode):
                 levels.append(self._enter(path, found))
             elif found is not None and not stat.S_ISREG(found.st_mode):
@@ -164,22 +189,34 @@ class _Search:
             elif self._selects(path) and path not in self.excluded:
                 yield path
 
-    def _enter(self, folder: str, status: os.stat_result) -> Iterator[str]:
-        """The paths in a folder that may matter, by name; empty where it has been searched before."""
+    def _enter(self, folder: str, status: os.stat_result) -> Iterator[tuple[str, bool]]:
+        """The paths in a folder that may matter, by name, and whether each is a file for certain.
+
+        Empty where the folder has been searched before.
+        """
         identity = status.st_dev << 64 | status.st_ino
         if status.st_ino and identity in self.seen:
             return
         self.seen.add(identity)
         try:
             with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+                names = []
+                others = set()  # folders and links, of which there are few
+                for entry in entries:
+                    if not entry.name.startswith("."):
+                        names.append(entry.name)
+                        if not _is_file(entry):
+                            others.add(entry.name)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            self.on_warning(f"folder {printable(folder)} cannot be read, its photos are left out: {reason}")
+            self._cannot("read, its photos are left out", f"folder {folder}", error)
             return
         names.sort(key=os.fsencode)
         for name in names:
-            yield os.path.join(folder, name)  # a Path would drop the leading "./"
+            yield os.path.join(folder, name), name not in others  # a Path would drop the leading "./"
+
+    def _cannot(self, what: str, path: str, error: OSError) -> None:
+        reason = error.strerror or type(error).__name__
+        self.on_warning(f"{_shortened(printable(path))} cannot be {what}: {reason}")
 
     def _selects(self, path: str) -> bool:
         extension = path.rpartition(".")[2].lower()
@@ -191,5 +228,5 @@ class _Search:
         """Says once how many RAW and video files were passed over."""
         counts = [f"{count} {kind}" for count, kind in ((self.raw, "RAW"), (self.video, "video")) if count]
         if counts:
-            files = "file" if self.raw + self.video == 1 else "files"
-            self.on_warning(f"left out {' and '.join(counts)} {files}, which are not decoded")
+            files = "file, which is" if self.raw + self.video == 1 else "files, which are"
+            self.on_warning(f"left out {' and '.join(counts)} {files} not decoded")
