@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: Layers of the runtime from top to bottom; a module imports from its own layer and those below.
 LAYERS = (
-    ("cli",),
+    ("__main__", "cli"),
     ("geolocator", "evaluation", "writers"),
     (
         "gallery",
