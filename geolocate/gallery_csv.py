@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ LATITUDE_NAMES = ("lat", "latitude")
 LONGITUDE_NAMES = ("lon", "lng", "longitude")
 #: From so many distinct points on, lying all within +-pi of (0, 0) is taken for radians.
 RADIANS_MIN_POINTS = 3
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def read_gallery(path: Path) -> GalleryPoints:
             header = next(rows, None)
             if header is None:
                 raise GalleryError(f"{path} is empty; a gallery has the columns LAT and LON")
+            _refuse_semicolons(header, path)
             names = [name.strip().lower() for name in header]
             latitude_at = _column(names, LATITUDE_NAMES, path)
             longitude_at = _column(names, LONGITUDE_NAMES, path)
@@ -67,6 +71,15 @@ def read_gallery(path: Path) -> GalleryPoints:
     return deduplicate(np.array(values, dtype=np.float64), str(path))
 
 
+def _refuse_semicolons(header: list[str], path: Path) -> None:
+    """Spreadsheets of countries with a decimal comma write CSV in this way."""
+    names = [name.strip().lower() for name in ";".join(header).split(";")]
+    if any(";" in name for name in header) and {*LATITUDE_NAMES} & {*names} and {*LONGITUDE_NAMES} & {*names}:
+        raise GalleryError(
+            f"{path} is separated by semicolons; a gallery has commas and a decimal point (48.85)"
+        )
+
+
 def _column(names: list[str], accepted: tuple[str, ...], path: Path) -> int:
     found = [index for index, name in enumerate(names) if name in accepted]
     if len(found) != 1:
@@ -80,14 +93,17 @@ def _degrees(row: list[str], index: int, path: Path, line: int) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise GalleryError(f"{path}, line {line}: {text!r} is not a number of degrees") from None
+        hint = "; write it with a decimal point" if _DECIMAL_COMMA.fullmatch(text) else ""
+        raise GalleryError(f"{path}, line {line}: {text!r} is not a number of degrees{hint}") from None
     if not math.isfinite(value):
         raise GalleryError(f"{path}, line {line}: {text!r} is not a finite number; leave the row out")
     return value
 
 
 def deduplicate(coordinates: NDArray[np.float64], origin: str) -> GalleryPoints:
-    """Checks coordinates (R, 2) in degrees and joins equal ones, in order of first occurrence.
+    """Checks coordinates (R, 2) in degrees and joins those of one point, in order of first occurrence.
+
+    Both longitudes of the antimeridian are one (180), and all of a pole (0).
 
     Args:
         origin: what the message calls them.
@@ -100,7 +116,9 @@ def deduplicate(coordinates: NDArray[np.float64], origin: str) -> GalleryPoints:
     if not np.isfinite(coordinates).all():
         raise GalleryError(f"{origin} holds coordinates that are not finite; leave those rows out")
     _refuse_off_globe(coordinates, origin)
-    points, first, counts = np.unique(coordinates + 0.0, axis=0, return_index=True, return_counts=True)
+    points, first, counts = np.unique(
+        _with_one_name(coordinates), axis=0, return_index=True, return_counts=True
+    )
     if len(points) >= RADIANS_MIN_POINTS and _looks_like_radians(points):
         raise GalleryError(
             f"all coordinates of {origin} lie within pi of (0, 0): they seem to be radians; "
@@ -108,6 +126,14 @@ def deduplicate(coordinates: NDArray[np.float64], origin: str) -> GalleryPoints:
         )
     order = np.argsort(first, kind="stable")
     return GalleryPoints(points[order], counts[order].astype(np.float32))
+
+
+def _with_one_name(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same points, none of which has two names; -0.0 is 0.0."""
+    latitude, longitude = coordinates.T + 0.0
+    longitude = np.where(longitude == -180.0, 180.0, longitude)
+    longitude = np.where(np.abs(latitude) == 90.0, 0.0, longitude)
+    return np.stack((latitude, longitude), axis=1)
 
 
 def _refuse_off_globe(coordinates: NDArray[np.float64], origin: str) -> None:

@@ -40,10 +40,25 @@ def test_equal_rows_are_joined_and_counted(tmp_path: Path) -> None:
     assert points.coordinates.dtype == np.float64
 
 
+def test_one_point_of_many_names_is_one_point(tmp_path: Path) -> None:
+    points = read_gallery(
+        written(tmp_path, "LAT,LON\n7,-180\n7,180\n-90,12\n-90,-180\n90,5\n90,0\n-7,-179.9\n")
+    )
+    assert points.coordinates.tolist() == [[7.0, 180.0], [-90.0, 0.0], [90.0, 0.0], [-7.0, -179.9]]
+    assert points.weights.tolist() == [2.0, 2.0, 2.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
         ("", "empty"),
+        ("LAT;LON\n48.85;2.35\n", "separated by semicolons"),
+        ("name;LAT;LON\nParis;48,85;2,35\n", "separated by semicolons"),
+        ("\ufefflatitude;longitude\n48,85;2,35\n", "decimal point"),
+        (
+            'LAT,LON\n"48,85","2,35"\n',
+            "line 2: '48,85' is not a number of degrees; write it with a decimal point",
+        ),
         ("LAT,LON\n", "no coordinates"),
         ("a,b\n1,2\n", "no column LAT"),
         ("LAT,LAT,LON\n1,1,2\n", "more than one column LAT"),
