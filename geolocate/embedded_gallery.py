@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from geolocate.bundle import LOCATION_ENCODER, Bundle, sha256_of
 from geolocate.equal_earth import project
-from geolocate.errors import GalleryError
-from geolocate.gallery import Gallery
+from geolocate.errors import BundleDamaged, GalleryError
+from geolocate.gallery import Gallery, are_unit_vectors
 from geolocate.gallery_csv import read_gallery
 from geolocate.session import LocationEncoder
 
 #: Points that are embedded at once.
 BLOCK = 4096
-#: Changes with the layout of an entry, so that older entries are not misread.
-CACHE_VERSION = 1
+#: Changes with the layout of an entry and the rules of reading galleries, so that no older entry is taken.
+CACHE_VERSION = 2
 
 COORDINATES, WEIGHTS, EMBEDDINGS = "coordinates.npy", "weights.npy", "embeddings.npy"
 
@@ -108,10 +108,18 @@ def _embed(
     embeddings: NDArray[np.float32],
     advance: Callable[[int, int], None],
 ) -> None:
-    """Fills `embeddings` (M, d) for `coordinates` (M, 2) in blocks."""
+    """Fills `embeddings` (M, d) for `coordinates` (M, 2) in blocks.
+
+    Raises:
+        BundleDamaged: the encoder gives what is no unit vector. Here, since to look through all of a large
+            gallery at each start would read gigabytes.
+    """
     for start in range(0, len(coordinates), BLOCK):
         block = project(coordinates[start : start + BLOCK]).astype(np.float32)
-        embeddings[start : start + len(block)] = encoder(block)
+        embedded = encoder(block)
+        if not are_unit_vectors(embedded):
+            raise BundleDamaged(f"{LOCATION_ENCODER} gives no unit vectors for this gallery")
+        embeddings[start : start + len(block)] = embedded
         advance(start + len(block), len(coordinates))
 
 

@@ -26,10 +26,26 @@ from geolocate.ranking import (
     published,
     weighted_quantile,
 )
-from geolocate.sphere import great_circle_km, unit_vectors
+from geolocate.sphere import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 
 #: Share of the posterior that the credible radius holds.
 CREDIBLE_MASS = 0.5
+#: No two points are farther apart: half of a great circle.
+FARTHEST_KM = float(np.pi * EARTH_RADIUS_KM)
+#: What the squared length of an embedding may lack to 1: float16 rounds it by less than a thousandth.
+LENGTH_TOLERANCE = 0.01
+#: Rows that are looked at together: a few megabytes of float32.
+_CHECKED_ROWS = 4096
+
+
+def are_unit_vectors(embeddings: FloatArray) -> bool:
+    """Whether all rows (M, d) have the length 1; a single NaN would fail every photo."""
+    for start in range(0, len(embeddings), _CHECKED_ROWS):
+        block = np.asarray(embeddings[start : start + _CHECKED_ROWS], dtype=np.float32)
+        squares = np.einsum("ij,ij->i", block, block)  # (rows,)
+        if not np.all(np.abs(squares - 1.0) <= LENGTH_TOLERANCE):  # False for NaN too
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,8 @@ class Gallery:
             )
         places = bundle.array(GALLERY_PLACES, ndim=1) if bundle.has(GALLERY_PLACES) else None
         try:
+            if not are_unit_vectors(embeddings):
+                raise GalleryError(f"{GALLERY_EMBEDDINGS} has rows that are no unit vectors")
             return cls(
                 coordinates=np.asarray(bundle.array(GALLERY_COORDINATES, ndim=2), dtype=np.float64),
                 weights=np.asarray(bundle.array(GALLERY_WEIGHTS, ndim=1), dtype=np.float32),
@@ -126,10 +144,11 @@ class Gallery:
     def credible_radius_km(self, index: int, posterior: FloatArray, mass: float = CREDIBLE_MASS) -> float:
         """Radius of the circle round gallery point `index` that holds `mass` of the posterior (M,).
 
-        Never less than half the distance to the next gallery point: a gallery says nothing finer than that.
+        Never less than half the distance to the next gallery point: a gallery says nothing finer than that. A
+        gallery of one point says nothing at all: the circle is the globe.
         """
         if len(self) == 1:
-            return 0.0
+            return FARTHEST_KM
         distances = great_circle_km(self.vectors, self.vectors[index])  # (M,)
         nearest_other = min(distances[:index].min(initial=np.inf), distances[index + 1 :].min(initial=np.inf))
         return max(weighted_quantile(distances, posterior, mass), float(nearest_other) / 2.0)

@@ -11,7 +11,8 @@ import pytest
 from geolocate import Geolocator
 from geolocate.bundle import Bundle, load_bundle
 from geolocate.embedded_gallery import EMBEDDINGS, open_gallery
-from geolocate.errors import GalleryError
+from geolocate.errors import BundleDamaged, GalleryError
+from geolocate.session import LocationEncoder
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,19 @@ def test_photos_are_placed_on_the_points_of_the_users_gallery(
         found = {(c.position.latitude, c.position.longitude) for c in prediction.candidates}
         assert found == {(-33.8568, 151.2153), (48.8584, 2.2945)}
         assert sum(c.probability for c in prediction.candidates) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_encoder_that_gives_nan_is_refused_and_nothing_of_it_kept(
+    starter: Bundle, points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed = LocationEncoder.__call__
+
+    def broken(self: LocationEncoder, coordinates: np.ndarray) -> np.ndarray:
+        embeddings = embed(self, coordinates)
+        embeddings[len(embeddings) // 2, 3] = np.nan
+        return embeddings
+
+    monkeypatch.setattr(LocationEncoder, "__call__", broken)
+    with pytest.raises(BundleDamaged, match="no unit vectors"):
+        open_gallery(points, starter, "cpu", cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []

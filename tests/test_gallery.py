@@ -166,6 +166,12 @@ def test_credible_radius_holds_half_and_is_never_finer_than_the_gallery() -> Non
     assert line.credible_radius_km(3, certain) == pytest.approx(3 * degree_km)
 
 
+def test_a_gallery_of_one_point_claims_no_more_than_the_globe() -> None:
+    alone = gallery([(48.85, 2.35)])
+    radius = alone.credible_radius_km(0, np.array([1.0], dtype=np.float32))
+    assert radius == pytest.approx(np.pi * EARTH_RADIUS_KM)
+
+
 def test_distances_agree_with_geopy_across_the_date_line_and_at_the_poles() -> None:
     pairs = [((0, 179.9), (0, -179.9)), ((90, 0), (89.9, 120)), ((10, 20), (-30, 150)), ((5, 5), (5, 5.0001))]
     for first, second in pairs:

@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from geolocate.bundle import MANIFEST_NAME, Bundle, FileEntry, load_bundle, sha256_of
+from geolocate.bundle import GALLERY_EMBEDDINGS, MANIFEST_NAME, Bundle, FileEntry, load_bundle, sha256_of
 from geolocate.errors import BundleDamaged, BundleNotFound, BundlePartMissing, UsageError
+from geolocate.gallery import Gallery
 from geolocate.geolocator import Geolocator
 from geolocate.session import ImageEncoder, Retrieval, choose_precision, wheel_clash
 
@@ -117,6 +119,16 @@ def test_a_pickle_in_place_of_an_array_is_refused(copy: Path) -> None:
     relist(copy, "gallery_weights.npy")
     with pytest.raises(BundleDamaged, match="gallery_weights"):
         Geolocator(load_bundle(copy), device="cpu")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2.0])
+def test_one_row_that_is_no_unit_vector_is_found_when_the_gallery_is_opened(copy: Path, value: float) -> None:
+    embeddings = np.load(copy / GALLERY_EMBEDDINGS)
+    embeddings[-1, 3] = value
+    np.save(copy / GALLERY_EMBEDDINGS, embeddings)
+    relist(copy, GALLERY_EMBEDDINGS)
+    with pytest.raises(BundleDamaged, match=r"gallery_embeddings\.npy has rows that are no unit vectors"):
+        Gallery.from_bundle(load_bundle(copy))
 
 
 def test_a_missing_part_is_named(copy: Path) -> None:
