@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ ATTRIBUTION = "Place names: GeoNames, CC BY 4.0"
 
 #: Water farther than this from any place is the open sea; nearer, the place's name and country still help.
 OCEAN_DISTANCE_KM = 50.0
+#: Land farther than this from any place need not be of its country. Arctic Canada, Greenland and Siberia have
+#: land of their own country up to 997 km from the nearest place; beyond are Antarctica and Bouvet Island.
+COUNTRY_DISTANCE_KM = 1000.0
+#: South of this, land is of no country that all others recognise (Antarctic Treaty, articles IV and VI).
+ANTARCTIC_LATITUDE = -60.0
 #: Rows of a leaf of the search tree, and children of each node above.
 LEAF_ROWS = 16
 #: The land mask has cells of 0.1 degree.
@@ -207,6 +212,8 @@ class PlaceIndex:
     def name(self, positions: Sequence[Position]) -> list[NamedPosition]:
         """What each position is called: the nearest place, its distance, and whether this is the open sea.
 
+        On land where the place says nothing of the country, the place has no country and no region.
+
         Raises:
             ValueError: as :func:`unit_vectors`.
         """
@@ -215,9 +222,17 @@ class PlaceIndex:
         rows, distances = self.nearest(latitudes, longitudes)
         ocean = self.at_sea(latitudes, longitudes, distances)
         return [
-            NamedPosition(self.place(int(row)), float(distance), bool(sea))
-            for row, distance, sea in zip(rows, distances, ocean, strict=True)
+            NamedPosition(self._place_from(position, int(row), float(distance)), float(distance), bool(sea))
+            for position, row, distance, sea in zip(positions, rows, distances, ocean, strict=True)
         ]
+
+    def _place_from(self, position: Position, row: int, distance_km: float) -> Place:
+        """The place of a row as it names a position: without its country where that is too far away."""
+        place = self.place(row)
+        in_antarctica = position.latitude < ANTARCTIC_LATITUDE <= place.position.latitude
+        if in_antarctica or distance_km > COUNTRY_DISTANCE_KM:
+            return replace(place, region="", country="", country_code="")
+        return place
 
     def at_sea(self, latitudes: Floats, longitudes: Floats, distances_km: Floats) -> NDArray[np.bool_]:
         """(N,): farther than OCEAN_DISTANCE_KM from the nearest place, and no land in the 0.1 degree cell."""

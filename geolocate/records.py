@@ -43,7 +43,7 @@ class Place:
     """A named place.
 
     Attributes:
-        country_code: ISO 3166-1 alpha-2; empty at sea.
+        country_code: ISO 3166-1 alpha-2; empty where there is none to name.
         geonames_id: 0 where the place does not come from GeoNames.
     """
 

@@ -132,6 +132,33 @@ def test_deserts_ice_sheets_harbours_and_lakes_are_not_the_ocean(
 
 
 @pytest.mark.parametrize(
+    "position", [(-90.0, 0.0), (-77.85, 166.67), (-64.8, -62.9), (-75.1, 123.3), (-54.4, 3.4)]
+)
+def test_no_country_is_named_in_antarctica_or_a_thousand_kilometres_from_its_places(
+    index: PlaceIndex, position: tuple[float, float]
+) -> None:
+    (named,) = index.name([Position(*position)])
+    assert named.place is not None
+    assert (named.place.country_code, named.place.country, named.place.region) == ("", "", "")
+    assert named.place.name
+    assert named.distance_km > 900
+    assert not named.ocean
+
+
+@pytest.mark.parametrize(
+    ("position", "code"),
+    [((79.5, -42.0), "GL"), ((76.5, -118.0), "CA"), ((-31.5, 127.5), "AU"), ((80.5, 95.5), "RU")],
+)
+def test_the_emptiest_land_keeps_its_country(
+    index: PlaceIndex, position: tuple[float, float], code: str
+) -> None:
+    (named,) = index.name([Position(*position)])
+    assert named.distance_km > 500
+    assert named.place is not None
+    assert named.place.country_code == code
+
+
+@pytest.mark.parametrize(
     ("latitude", "longitude"),
     [(float("nan"), 0.0), (0.0, float("inf")), (90.001, 0.0), (0.0, -180.001), (-91.0, 0.0)],
 )
