@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from geolocate.cli.status import can_redraw
 from geolocate.text_safety import printable
 
 
@@ -22,7 +23,7 @@ class ByteBar:
 
     def start(self, name: str, size: int) -> None:
         """The work begins: `size` bytes of what is called `name`."""
-        if not sys.stderr.isatty():
+        if not can_redraw(sys.stderr):
             return
         label = printable(f"{self._label} {name}, {size_text(size)}")
         self._bar = click.progressbar(length=size, label=label, file=sys.stderr)

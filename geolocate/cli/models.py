@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geolocate.cli.byte_bar import byte_bar, size_text
+from geolocate.cli.parameters import FilePath
 from geolocate.cli.pull import FORCE, YES, pull_command, say
-from geolocate.cli.status import DONE, FAILED
+from geolocate.cli.status import DONE, FAILED, is_terminal
 from geolocate.published import PUBLISHED
 from geolocate.text_safety import printable
 
@@ -102,7 +103,7 @@ def list_command(as_json: bool) -> None:
 
 
 @command.command("info", short_help="What a bundle is: facts, parity, accuracy, licence, card.")
-@click.argument("model", metavar="NAME|DIR", type=click.Path())
+@click.argument("model", metavar="NAME|DIR", type=FilePath())
 @_as_json
 def info_command(model: str, as_json: bool) -> None:
     """What a bundle is: facts, parity, accuracy, licence, card."""
@@ -140,7 +141,7 @@ def info_command(model: str, as_json: bool) -> None:
 
 
 @command.command("verify", short_help="Check every file of a bundle against its SHA-256.")
-@click.argument("model", metavar="[NAME|DIR]", required=False, type=click.Path())
+@click.argument("model", metavar="[NAME|DIR]", required=False, type=FilePath())
 def verify_command(model: str | None) -> int:
     """Check every file of a bundle against its SHA-256; of all installed bundles, if none is named.
 
@@ -164,12 +165,12 @@ def verify_command(model: str | None) -> int:
             _print(f"  {name}: {problem or 'ok'}")
             wrong += problem is not None
     if wrong:
-        say(f"{wrong:,} {'file is' if wrong == 1 else 'files are'} not as they should be")
+        say("1 file is not as it should be" if wrong == 1 else f"{wrong:,} files are not as they should be")
     return FAILED if wrong else DONE
 
 
 @command.command("add", short_help="Install a bundle from a folder or a ZIP archive.")
-@click.argument("source", metavar="DIR|ZIP", type=click.Path(path_type=Path))
+@click.argument("source", metavar="DIR|ZIP", type=FilePath(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name to install it under.  [default: its own]")
 @FORCE
 def add_command(source: Path, name: str | None, force: bool) -> None:
@@ -219,7 +220,7 @@ def _print_columns(table: Sequence[tuple[str, ...]]) -> None:
 
     rows = [tuple(printable(str(cell)) for cell in row) for row in table]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    if sys.stdout.isatty() and sum(widths) + 2 * len(widths) > shutil.get_terminal_size().columns:
+    if is_terminal(sys.stdout) and sum(widths) + 2 * len(widths) > shutil.get_terminal_size().columns:
         for row in rows[1:]:
             _print(f"{row[0] or ' '} {row[1]}")
             for title, cell in zip(rows[0][2:], row[2:], strict=True):

@@ -15,6 +15,7 @@ from threading import RLock
 from types import TracebackType
 from typing import TextIO
 
+from geolocate.cli.status import can_redraw, is_terminal
 from geolocate.text_safety import printable
 
 #: Seconds between two drawings on a terminal, and between two lines in a log file.
@@ -30,7 +31,7 @@ class Progress:
     """Counts photos and shows the count.
 
     Args:
-        shown: True and False decide; None shows it where `stream` is a terminal.
+        shown: True and False decide; None shows it where `stream` is a terminal that knows control sequences.
         quiet: neither progress (unless `shown`) nor messages.
         total: how many photos there will be; None while that is not known.
         stream: standard error if None.
@@ -52,9 +53,9 @@ class Progress:
     ) -> None:
         self._stream = stream if stream is not None else sys.stderr
         results = results if results is not None else sys.stdout
-        self._on_terminal = _is_terminal(self._stream)
+        self._on_terminal = can_redraw(self._stream)
         self._shown = (self._on_terminal and not quiet) if shown is None else shown
-        self._must_step_aside = self._on_terminal and _is_terminal(results)
+        self._must_step_aside = self._on_terminal and is_terminal(results)
         self._quiet = quiet
         self._total = total
         self._clock = clock
@@ -170,13 +171,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60} min"
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False
 
 
 def _width(stream: TextIO) -> int:

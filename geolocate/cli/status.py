@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -23,7 +23,7 @@ PHOTOS_FAILED = 3
 INTERRUPTED = 128 + 2  # SIGINT
 PIPE_CLOSED = 128 + 13  # SIGPIPE
 
-#: What a full or failing disk says: the user's to mend, so a line and no traceback.
+#: What a full or failing disk says, most often when rows or messages are written.
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -44,10 +44,10 @@ def run_with_status(run: Callable[[], Any], program: str) -> int:
         _silence_standard_output()
         return PIPE_CLOSED
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
+        if error.errno is None:
+            raise  # not the system's word: a fault of the program
         _silence_standard_output()
-        return _end(FAILED, program, f"cannot write: {error.strerror}")
+        return _end(FAILED, program, _reason(error))
 
 
 def _run(run: Callable[[], Any], program: str) -> int:
@@ -67,14 +67,40 @@ def _run(run: Callable[[], Any], program: str) -> int:
     except click.Abort:
         return _end(FAILED, program, "aborted")
     except KeyboardInterrupt:
-        # What was done is written by now; a second Ctrl-C must not wait for worker threads.
-        with contextlib.suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if sys.stderr is not None and sys.stderr.isatty():
-            click.echo(err=True)  # ends the line on which the terminal shows ^C
-        return _end(INTERRUPTED, program, "interrupted")
+        return _interrupted(program)
+    except ImportError as error:
+        if not _came_of_interrupt(error):
+            raise
+        return _interrupted(program)
     except MemoryError:
         return _end(FAILED, program, "out of memory; a smaller --batch-size needs less")
+
+
+def _interrupted(program: str) -> int:
+    # What was done is written by now; a second Ctrl-C must not wait for worker threads.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if is_terminal(sys.stderr):
+        click.echo(err=True)  # ends the line on which the terminal shows ^C
+    return _end(INTERRUPTED, program, "interrupted")
+
+
+def _came_of_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: modules in C++ that are cut off while they load say ImportError."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, and of which file if it names one."""
+    reason = error.strerror or os.strerror(error.errno or 0)
+    if isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {reason}"
+    return f"cannot write: {reason}" if error.errno in DISK_ERRORS else reason
 
 
 def _end(status: int, program: str, message: str) -> int:
@@ -91,8 +117,31 @@ def _silence_standard_output() -> None:
         os.close(nothing)
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is a terminal; one that was closed at the start is None."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed since
+        return False
+
+
+def can_redraw(stream: TextIO | None) -> bool:
+    """Whether a line can be drawn over: a terminal that knows control sequences."""
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
 def prepare_streams() -> None:
-    """Makes standard output and error take any text: what the locale cannot show is escaped, never raised."""
+    """Makes standard output and error take any text: what the locale cannot show is escaped, never raised.
+
+    Descriptors that are closed are pointed at nothing: the next file would be opened under their number, and
+    get what a library prints.
+    """
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -114,3 +114,9 @@ def script(tmp_path: Path) -> Callable[[str], list[str]]:
         return [sys.executable, str(folder / "run.py")]
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def a_terminal_that_knows_control_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test has a terminal; the machine that runs the tests may have none or a dumb one."""
+    monkeypatch.setenv("TERM", "xterm-256color")

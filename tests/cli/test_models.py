@@ -41,7 +41,7 @@ def quick_build(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path | None
     """A build that takes no time, in place of the torch side; returns what it was given."""
     given = []
 
-    def build(output: Path, weights: Path, heads: Path | None, *, say: object) -> None:
+    def build(output: Path, weights: Path, heads: Path | None, **options: object) -> None:
         given.append((weights, heads))
         make_bundle(output, name=NAME)
 

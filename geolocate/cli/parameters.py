@@ -1,0 +1,51 @@
+"""Kinds of options and of values that click does not have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from geolocate.errors import BundleNotFound, GalleryError, UsageError
+
+
+class EnvironmentOption(click.Option):
+    """An option that the environment can set; its help and errors of its value name the variable."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **{"show_envvar": True} | attributes)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What an error message calls this option; the variable only where the value came from it."""
+        names = " / ".join(f"'{name}'" for name in self.opts)
+        source = ctx.get_parameter_source(self.name) if ctx is not None and self.name else None
+        return f"{names} (from {self.envvar})" if source is ParameterSource.ENVIRONMENT else names
+
+
+@contextmanager
+def blaming_environment(option: str) -> Iterator[None]:
+    """Errors in the value of an option name the environment variable that it came from, if it did."""
+    try:
+        yield
+    except (UsageError, BundleNotFound, GalleryError) as error:
+        ctx = click.get_current_context(silent=True)
+        if ctx is None or ctx.get_parameter_source(option) is not ParameterSource.ENVIRONMENT:
+            raise
+        variable = next(p.envvar for p in ctx.command.get_params(ctx) if p.name == option)
+        raise type(error)(f"{error} (from {variable})") from error
+
+
+class FilePath(click.Path):
+    """A path that is not empty: an empty one would mean the working folder, which nobody means."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Raises BadParameter for an empty path."""
+        if not os.fspath(value):
+            self.fail("an empty path", param, ctx)
+        return super().convert(value, param, ctx)
