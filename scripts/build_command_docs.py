@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,9 +53,8 @@ def _row(parameter: click.Parameter, ctx: click.Context) -> str | None:
     assert record is not None
     names, meaning = record
     default = ""
-    if "[default: " in meaning:
-        meaning, _, default = meaning.partition("[default: ")
-        default = default.split("]")[0].split(";")[0]
+    if match := re.search(r"\[(?:env var: [^;\]]*; )?default: ([^;\]]*)", meaning):
+        default = match[1]
     variable = parameter.envvar if isinstance(parameter.envvar, str) else ""
     cells = (
         f"`{names}`",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from geolocate.cli.parameters import FilePath
+
 #: What the command needs besides the runtime, to say so where it is missing.
 EXTRA_MODULES = frozenset({"torch", "open_clip", "onnx", "onnxscript", "safetensors", "timm"})
 #: The name of a bundle is a folder's name and stands in every row of the output.
@@ -22,16 +24,14 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 
 @click.command("export", short_help="Export torch encoders to an ONNX bundle, parity enforced.")
-@click.argument("checkpoint", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder of the new bundle.  [default: ./NAME]"
-)
+@click.argument("checkpoint", required=False, type=FilePath(exists=True, file_okay=False, path_type=Path))
+@click.option("--output", type=FilePath(path_type=Path), help="Folder of the new bundle.  [default: ./NAME]")
 @click.option(
     "--name", callback=_name, help="Name of the bundle.  [default: the checkpoint's folder; else starter]"
 )
 @click.option(
     "--gallery",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FilePath(exists=True, dir_okay=False, path_type=Path),
     help="CSV with the columns LAT and LON (any case); equal rows count as weight."
     "  [default: the starter's gallery]",
 )

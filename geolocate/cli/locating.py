@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geolocate.cli.options import SharedOptions
+from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.progress import Progress, duration
-from geolocate.cli.status import DONE, PHOTOS_FAILED
+from geolocate.cli.status import DONE, PHOTOS_FAILED, is_terminal
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ def locate_and_write(
     *,
     what: str,
     inputs: list[str],
+    files: Iterable[str] = (),
     settings: Mapping[str, Any],
     count: Callable[[], int | None],
     total: Callable[[], int | None] = lambda: None,
     geolocator_options: Mapping[str, Any] | None = None,
+    remarks: Iterable[str] = (),
 ) -> int:
     """Runs the command and returns the exit status; what can be refused is refused before any work.
 
@@ -41,16 +44,18 @@ def locate_and_write(
         predictions: the work, given the geolocator and the run's own output files.
         what: the plural of what is located ("photos").
         inputs, settings: for the manifests beside output files.
+        files: the inputs that may be files, which no output may replace.
         count: how many there are, counted now; None if nobody can know.
         total: the same for the progress line, without waiting.
         geolocator_options: more arguments of :class:`geolocate.geolocator.Geolocator`.
+        remarks: what else there is to tell the user before the work begins.
     """
     from geolocate.bundle import load_bundle
     from geolocate.geocoding import open_namer
     from geolocate.writers.outputs import open_writers
 
     csv = options.csv
-    table = csv is None and options.jsonl is None and sys.stdout.isatty()
+    table = csv is None and options.jsonl is None and is_terminal(sys.stdout)
     if csv is None and options.jsonl is None and not table:
         csv = "-"
     shown = Progress(shown=options.progress, quiet=options.quiet, total=total)
@@ -59,17 +64,25 @@ def locate_and_write(
         shown.note(f"geolocate: {text}")
 
     outputs = open_writers(
-        csv=csv, jsonl=options.jsonl, table=table, overwrite=options.overwrite, aside=shown.aside
+        csv=csv,
+        jsonl=options.jsonl,
+        table=table,
+        overwrite=options.overwrite,
+        inputs=[*files, *([options.gallery] if options.gallery is not None else [])],
+        aside=shown.aside,
+        say=say,
     )
     with shown, outputs:
-        bundle = load_bundle(options.model)
-        namer = open_namer(
-            options.geocoder,
-            key=options.geocoder_key,
-            domain=options.geocoder_domain,
-            user_agent=options.user_agent,
-            warn=say,
-        )
+        with blaming_environment("model"):
+            bundle = load_bundle(options.model)
+        with blaming_environment("geocoder"):
+            namer = open_namer(
+                options.geocoder,
+                key=options.geocoder_key,
+                domain=options.geocoder_domain,
+                user_agent=options.user_agent,
+                warn=say,
+            )
         with closing(namer):
             if namer.interval_s and not options.yes:
                 _refuse_many_places(count(), options.geocoder_ranks, namer.interval_s)
@@ -87,9 +100,12 @@ def locate_and_write(
             )
             for line in _introduction(bundle, geolocator.precision):
                 say(line)
+            for line in remarks:
+                say(line)
             if options.top_k > geolocator.gallery.rows():
                 size = geolocator.gallery.rows()
-                say(f"the gallery has {size:,} points: --top-k {options.top_k} gives no more")
+                points = "1 point" if size == 1 else f"{size:,} points"
+                say(f"the gallery has {points}: --top-k {options.top_k} gives no more")
             shown.begin()
             try:
                 for prediction in predictions(geolocator, [str(path) for path in outputs.paths]):
@@ -99,8 +115,6 @@ def locate_and_write(
                 for kept in outputs.abort():
                     say(f"what was done so far is in {kept}")
                 raise
-            if namer.attribution and shown.done:
-                say(namer.attribution)
         outputs.close(
             {
                 "program": f"geolocate {importlib.metadata.version('geolocate')}",
@@ -110,6 +124,8 @@ def locate_and_write(
                     "ranking": options.ranking,
                     "gallery": options.gallery,
                     "geocoder": options.geocoder,
+                    "geocoder_ranks": options.geocoder_ranks,
+                    "geocoder_domain": _without_credentials(options.geocoder_domain),
                     "device": geolocator.device,
                     "precision": geolocator.precision,
                     **settings,
@@ -119,9 +135,16 @@ def locate_and_write(
                 "failed": shown.failed,
             }
         )
+        if namer.attribution and shown.done:
+            say(namer.attribution)
         if not shown.done:
             say(f"no {what} found")
     return PHOTOS_FAILED if shown.failed else DONE
+
+
+def _without_credentials(host: str | None) -> str | None:
+    """A host as it may be written down: without the name and password that a URL can begin with."""
+    return None if host is None else host.rpartition("@")[2]
 
 
 def _introduction(bundle: Bundle, precision: str) -> Iterator[str]:
@@ -153,8 +176,10 @@ def _open_gallery(options: SharedOptions, bundle: Bundle, say: Callable[[str], N
 
     with shown:
         device = choose_device(options.device, lambda text: None)
-        gallery = open_gallery(Path(options.gallery), bundle, device, advance=advance, warn=say)
-    say(f"gallery {options.gallery}: {len(gallery):,} points" + ("" if done else ", embedded earlier"))
+        with blaming_environment("gallery"):
+            gallery = open_gallery(Path(options.gallery), bundle, device, advance=advance, warn=say)
+    points = "1 point" if len(gallery) == 1 else f"{len(gallery):,} points"
+    say(f"gallery {options.gallery}: {points}" + ("" if done else ", embedded earlier"))
     return gallery
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from geolocate.cli.parameters import EnvironmentOption, FilePath
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -29,6 +31,7 @@ ranking_options = _together(
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_TOP_K",
         metavar="N",
         help="Candidates, best first.",
@@ -38,13 +41,15 @@ ranking_options = _together(
         type=click.Choice(["merged", "points", "published"]),
         default="merged",
         show_default=True,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_RANKING",
         help="merged: points within 25 km are one place; points: each gallery point by itself; "
         "published: as GeoCLIP does it, duplicates kept.",
     ),
     click.option(
         "--gallery",
-        type=click.Path(),
+        type=FilePath(),
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_GALLERY",
         metavar="FILE.csv",
         help="Your own coordinates to choose from (columns LAT and LON), in place of the bundle's; embedded "
@@ -53,10 +58,8 @@ ranking_options = _together(
 )
 
 output_options = _together(
-    click.option("--csv", type=click.Path(), metavar="FILE", help="Write CSV; - is standard output."),
-    click.option(
-        "--jsonl", type=click.Path(), metavar="FILE", help="Write JSON lines; - is standard output."
-    ),
+    click.option("--csv", type=FilePath(), metavar="FILE", help="Write CSV; - is standard output."),
+    click.option("--jsonl", type=FilePath(), metavar="FILE", help="Write JSON lines; - is standard output."),
     click.option(
         "--overwrite", is_flag=True, help="Discard what an interrupted run left beside an output file."
     ),
@@ -67,16 +70,22 @@ naming_options = _together(
         "--geocoder",
         default="offline",
         show_default=True,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_GEOCODER",
         metavar="NAME",
         help="What names places: offline, none, or a service that geopy knows (nominatim, photon, ...), "
         "which then learns the guesses, rounded to 0.01 degree.",
     ),
     click.option(
-        "--geocoder-key", envvar="GEOLOCATE_GEOCODER_KEY", metavar="KEY", help="Your key for that service."
+        "--geocoder-key",
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_GEOCODER_KEY",
+        metavar="KEY",
+        help="Your key for that service.",
     ),
     click.option(
         "--geocoder-domain",
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_GEOCODER_DOMAIN",
         metavar="HOST",
         help="Your own server of that service.",
@@ -86,12 +95,14 @@ naming_options = _together(
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_GEOCODER_RANKS",
         metavar="N",
         help="Ranks that the service is asked for; the others get offline names.",
     ),
     click.option(
         "--user-agent",
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_USER_AGENT",
         metavar="TEXT",
         help="How to introduce yourself to that service.",
@@ -102,7 +113,8 @@ naming_options = _together(
 model_options = _together(
     click.option(
         "--model",
-        type=click.Path(),
+        type=FilePath(),
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_MODEL",
         metavar="NAME|DIR",
         help="Bundle, by name or folder.  [default: geoclip-vit-l-14 if installed, else starter]",
@@ -112,6 +124,7 @@ model_options = _together(
         type=click.Choice(["auto", "cuda", "cpu"]),
         default="auto",
         show_default=True,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_DEVICE",
         help="auto falls back to the CPU and says so; cuda fails with the reason.",
     ),
@@ -122,12 +135,14 @@ message_options = _together(
         "-q",
         "--quiet",
         is_flag=True,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_QUIET",
         help="No messages and no progress on standard error.",
     ),
     click.option(
         "--progress/--no-progress",
         default=None,
+        cls=EnvironmentOption,
         envvar="GEOLOCATE_PROGRESS",
         help="Progress on standard error.  [default: on a terminal]",
     ),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from geolocate.cli.locating import locate_and_write
 from geolocate.cli.options import (
@@ -18,6 +19,7 @@ from geolocate.cli.options import (
     output_options,
     ranking_options,
 )
+from geolocate.cli.parameters import EnvironmentOption, FilePath
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +27,18 @@ if TYPE_CHECKING:
     from geolocate.records import Prediction
 
 STANDARD_INPUT = "-"
+#: Options that mean something only where photos are decoded and encoded.
+ABOUT_PHOTOS = frozenset(
+    ("null", "exif", "precision", "batch_size", "workers", "max_pixels", "allow_truncated", "exact_decode")
+)
 
 
 @click.command(name="predict", short_help="Tell where photos were taken (the default command).")
-@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="PATH...", type=FilePath())
 @click.option("-0", "--null", is_flag=True, help="Paths on standard input end in NUL instead of a newline.")
 @click.option(
     "--features",
-    type=click.Path(),
+    type=FilePath(),
     metavar="FILE.npy",
     help="The backbone's features of photos, one a row, in place of PATHs: raw, not normalised.",
 )
@@ -43,6 +49,7 @@ STANDARD_INPUT = "-"
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_CONCEPTS",
     metavar="N",
     help="Concepts that the photo shows, where the model has any; 0 for none.",
@@ -51,6 +58,7 @@ STANDARD_INPUT = "-"
     "--exif/--no-exif",
     default=True,
     show_default=True,
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_EXIF",
     help="Read the true position from EXIF and give the error in km.",
 )
@@ -61,12 +69,14 @@ STANDARD_INPUT = "-"
     type=click.Choice(["auto", "fp32", "int8", "fp16"]),
     default="auto",
     show_default=True,
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_PRECISION",
     help="auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_BATCH_SIZE",
     metavar="N",
     help="Photos in one call of the model.  [default: by device]",
@@ -74,6 +84,7 @@ STANDARD_INPUT = "-"
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_WORKERS",
     metavar="N",
     help="Threads that decode photos.  [default: one per core]",
@@ -83,6 +94,7 @@ STANDARD_INPUT = "-"
     type=click.IntRange(min=1),
     default=178_956_970,
     show_default=True,
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_MAX_PIXELS",
     metavar="N",
     help="Larger photos fail.",
@@ -90,12 +102,14 @@ STANDARD_INPUT = "-"
 @click.option(
     "--allow-truncated",
     is_flag=True,
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_ALLOW_TRUNCATED",
     help="Use what there is of a truncated photo.",
 )
 @click.option(
     "--exact-decode",
     is_flag=True,
+    cls=EnvironmentOption,
     envvar="GEOLOCATE_EXACT_DECODE",
     help="Decode JPEG at full scale: several times slower, next to no difference.",
 )
@@ -123,9 +137,12 @@ def command(
     if features is not None:
         if paths:
             raise UsageError("--features takes the place of PATHs: give one or the other")
+        _refuse_options_about_photos()
         return _locate_features(features, concepts, options)
     if not paths:
         raise click.UsageError("Missing argument 'PATH...'.", click.get_current_context())
+    if STANDARD_INPUT in paths and sys.stdin is None:
+        raise UsageError("standard input is closed: there are no paths to read from it")
     if null and STANDARD_INPUT not in paths:
         raise UsageError("-0 is about paths on standard input: name - as one of the paths")
 
@@ -149,7 +166,14 @@ def command(
         predictions,
         what="photos",
         inputs=list(paths),
-        settings={"concepts": concepts, "exif": exif, "max_pixels": max_pixels, "exact_decode": exact_decode},
+        files=[path for path in paths if path != STANDARD_INPUT],
+        settings={
+            "concepts": concepts,
+            "exif": exif,
+            "max_pixels": max_pixels,
+            "allow_truncated": allow_truncated,
+            "exact_decode": exact_decode,
+        },
         count=lambda: None if STANDARD_INPUT in paths else count_photos(paths),
         total=_Total(paths),
         geolocator_options={
@@ -160,16 +184,28 @@ def command(
     )
 
 
-def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
-    """Places the rows of an NPY file of features (N, c); it stays memory-mapped."""
-    import numpy as np
+def _refuse_options_about_photos() -> None:
+    """Raises UsageError for options on the command line that mean nothing to features.
 
-    try:
-        features = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"{path} is no NPY array of features: {error}") from None
-    if not isinstance(features, np.ndarray):
-        raise UsageError(f"{path} is no NPY array of features, but an archive of several")
+    Those of the environment are meant for all runs, and pass.
+    """
+    ctx = click.get_current_context()
+    given = [
+        parameter.opts[-1]
+        for parameter in ctx.command.get_params(ctx)
+        if parameter.name in ABOUT_PHOTOS
+        and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(f"{', '.join(given)}: about photos, which --features has none of")
+
+
+def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
+    """Places the rows of an NPY file of features (N, c)."""
+    from geolocate.cli.features import open_features, remark_on_norms
+
+    features = open_features(path)
+    remark = remark_on_norms(features)
     return locate_and_write(
         options,
         lambda geolocator, _: geolocator.locate_features(
@@ -177,9 +213,11 @@ def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
         ),
         what="photos",
         inputs=[path],
+        files=[path],
         settings={"concepts": concepts},
         count=lambda: len(features),
         total=lambda: len(features),
+        remarks=[remark] if remark else [],
     )
 
 

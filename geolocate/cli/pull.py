@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from geolocate.cli.byte_bar import byte_bar, size_text
+from geolocate.cli.parameters import FilePath
 from geolocate.published import PUBLISHED, PublishedBundle
 from geolocate.text_safety import printable
 
@@ -27,20 +28,20 @@ YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.argument("name", type=click.Choice(list(PUBLISHED)))
 @click.option(
     "--clip-weights",
-    type=click.Path(exists=True, path_type=Path),
+    type=FilePath(exists=True, path_type=Path),
     metavar="DIR|FILE",
     help="CLIP ViT-L/14 that is on this machine: a folder in Hugging Face's or open_clip's layout, or a "
     "file of open_clip's or OpenAI's. Nothing is fetched then.",
 )
 @click.option(
     "--heads",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder with GeoCLIP's weights and gallery.  [default: the installed geoclip package]",
 )
 @click.option(
     "--photos",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Some photos of yours, at least 16 and the more mixed the better: from them the model learns where "
     "photos lie beside texts. Without it `query` is less exact and there are no concepts.",
