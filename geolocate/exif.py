@@ -10,6 +10,7 @@ import io
 import logging
 import math
 import re
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,15 @@ from typing import Any
 from geolocate.exif_block import MAX_BLOCK_BYTES, distil
 from geolocate.records import Position
 
-# exifread reports on each odd value; without a handler of the application's own, nobody wants to read that.
-logging.getLogger("exifread").addHandler(logging.NullHandler())
+_reading = threading.local()
+
+
+def _not_ours(_record: logging.LogRecord) -> bool:
+    return not getattr(_reading, "now", False)
+
+
+# exifread reports on each odd value, which in photos are the normal case. What it logs for others stays.
+logging.getLogger("exifread").addFilter(_not_ours)
 
 #: The position is exactly (0, 0): what devices without a fix write, so it is not taken as truth.
 NOTE_ZERO = "exif-zero"
@@ -76,15 +84,15 @@ def read_exif(block: bytes | None) -> ExifFacts:
 def _read_tags(block: bytes) -> dict[str, Any]:
     import exifread  # 40 ms, and a run with --no-exif does not need it
 
-    logging.getLogger(
-        "exifread"
-    ).disabled = True  # it reports on each odd value, which here are the normal case
+    _reading.now = True
     try:
         tags: dict[str, Any] = exifread.process_file(
             io.BytesIO(block), details=False, extract_thumbnail=False, strict=False
         )
     except Exception:  # exifread documents no exceptions; broken metadata never costs a photo
         return {}
+    finally:
+        _reading.now = False
     return tags
 
 

@@ -226,3 +226,11 @@ def test_mutated_blocks_never_raise() -> None:
 def test_arbitrary_bytes_behind_a_good_header_never_raise(tail: bytes) -> None:
     read_exif(blocks.header() + tail)
     orientation(blocks.header(">") + tail)
+
+
+def test_what_exifread_tells_others_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    read_exif(blocks.Block(exif={0x9003: blocks.ascii_text(b"\xff\xfe\xfd")}).build())
+    logger = logging.getLogger("exifread")
+    assert not logger.disabled
+    logger.warning("of somebody else's photo")
+    assert caplog.messages == ["of somebody else's photo"]

@@ -27,7 +27,7 @@ from geolocate.errors import (
     PhotoNotReadable,
     PhotoTooLarge,
 )
-from geolocate.photos import DecodedPhoto, decode, decode_photo
+from geolocate.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode, decode_photo
 from geolocate.photos.resize import to_square
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "photos" / "exif"
@@ -254,6 +254,35 @@ def test_the_pixel_limit_is_exact(decoded) -> None:  # type: ignore[no-untyped-d
     assert decoded(data, max_pixels=76_800).width == 320
     with pytest.raises(PhotoTooLarge, match="320 x 240 pixels are more than the limit of 76,799"):
         decoded(data, max_pixels=76_799)
+
+
+def test_pillows_own_guard_stays_for_the_application_that_imports_us(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(pictures.photo("PNG", 60, 40))
+    script = (
+        "import sys\nfrom PIL import Image\nbefore = Image.MAX_IMAGE_PIXELS\n"
+        "from geolocate.photos import decode_photo\ndecode_photo(sys.argv[1], size=8)\n"
+        "sys.exit(before is None or before != Image.MAX_IMAGE_PIXELS)"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path / "a.png"], check=True, timeout=60)
+
+
+def test_an_application_that_trusts_photos_less_is_heard(decoded, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(PhotoTooLarge, match=r"more pixels than the limit of 2,000"):
+        decoded(pictures.photo("PNG", 60, 40))
+    assert decoded(pictures.photo("PNG", 50, 40)).width == 50
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+@pytest.mark.parametrize("picture_format", ["PNG", "WEBP", "TIFF"])
+def test_a_pixel_limit_above_the_default_lifts_pillows(  # type: ignore[no-untyped-def]
+    decoded, monkeypatch, picture_format: str
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    data = pictures.photo(picture_format, 60, 40)
+    assert decoded(data, max_pixels=DEFAULT_MAX_PIXELS + 2).width == 60
+    assert Image.MAX_IMAGE_PIXELS == DEFAULT_MAX_PIXELS // 2 + 1
+    assert decoded(data).width == 60
 
 
 def peak_memory_growth_mib(path: Path) -> float:

@@ -47,7 +47,7 @@ from geolocate.exif_block import MAX_BLOCK_BYTES, distil, orientation
 from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.photos.resize import OVERSAMPLING, to_square
 
-#: Pillow's own limit for an error, 2 * 89,478,485.
+#: Where Pillow refuses a picture as long as nobody changes `Image.MAX_IMAGE_PIXELS`, 2 * 89,478,485.
 DEFAULT_MAX_PIXELS = 178_956_970
 #: Some decoders read the whole file at once.
 MAX_FILE_BYTES = 2 * 2**30
@@ -79,14 +79,13 @@ _DECODER_ERRORS = (
     BufferError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 # Pillow logs some of what it then raises, which would be said twice on standard error.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-# Pillow checks sizes against this one global; the limit here is an argument and is checked before decoding.
-Image.MAX_IMAGE_PIXELS = None
+
+_limit_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +117,24 @@ def decode_photo(
 
     Args:
         size: side S of the square, in pixels.
-        max_pixels: larger photos are refused by their header, before anything is decoded.
+        max_pixels: larger photos are refused by their header, before anything is decoded. More than
+            the default also raises Pillow's limit, `Image.MAX_IMAGE_PIXELS`, which the whole process shares.
         allow_truncated: take what there is of a JPEG, PNG, BMP or TIFF that breaks off; the rest stays black.
         exact: decode JPEG at full scale instead of at a reduced scale of at least 2 S.
 
     Raises:
         PhotoError: one of its subclasses, for anything that can be wrong with the file.
     """
+    if max_pixels > DEFAULT_MAX_PIXELS:
+        _raise_pillow_limit(max_pixels)
     with _open_regular(path) as file, _quiet_decoders():
         try:
             return _decode(file, size, max_pixels, allow_truncated, exact)
         except PhotoError:
             raise
+        except Image.DecompressionBombError:  # by Pillow's limit, which an application may have lowered
+            limit = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))
+            raise PhotoTooLarge(f"more pixels than the limit of {limit:,}") from None
         except MemoryError:
             raise PhotoTooLarge("not enough memory to decode it") from None
         except _DECODER_ERRORS as error:
@@ -152,6 +157,13 @@ def _decode(file: BinaryIO, size: int, max_pixels: int, allow_truncated: bool, e
         upright = file_format == "HEIF" or (file_format == "TIFF" and complete)
         pixels = to_square(image, size, 1 if upright else orientation(exif))
     return DecodedPhoto(pixels, exif, width, height)
+
+
+def _raise_pillow_limit(max_pixels: int) -> None:
+    """Lets Pillow open pictures of so many pixels: it refuses those of twice its limit."""
+    with _limit_lock:
+        if Image.MAX_IMAGE_PIXELS is not None:
+            Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2))
 
 
 def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
