@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from geolocate.bundle import GALLERY_COORDINATES, GALLERY_WEIGHTS, Bundle, Manifest, load_bundle
+from geolocate.bundle_store import checked_name
 from geolocate.gallery_csv import GalleryPoints, read_gallery
 from geolocate_export.checkpoint import load_checkpoint
 from geolocate_export.parity import DEFAULT_PARITY_LIMIT
@@ -41,13 +42,13 @@ def export_checkpoint(
         parity_limit, force, say: as :func:`export_bundle`.
 
     Raises:
-        BundleError: there is no such checkpoint, or it cannot be read.
+        BundleError: there is no such checkpoint, it cannot be read, or no bundle can have that name.
         GalleryError: the CSV is no gallery.
         OutputError, ParityError: as :func:`export_bundle`.
     """
     starter = load_bundle(NAME)
     source = starter.path / CHECKPOINT if checkpoint is None else checkpoint
-    name = name or (NAME if checkpoint is None else checkpoint.resolve().name)
+    name = checked_name(name or (NAME if checkpoint is None else checkpoint.resolve().name))
     output = Path(name) if output is None else output
     refuse_existing(output, force)  # before the work, not after it
     points, method = _gallery(gallery, starter)

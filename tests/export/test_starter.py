@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from geolocate import bundle
 from geolocate.cli.export import command
-from geolocate.errors import ExtraMissing, GalleryError, ParityError
+from geolocate.errors import BundleError, ExtraMissing, GalleryError, ParityError
 from geolocate.gallery import Gallery
 from geolocate.places import PlaceIndex
 from geolocate.session import ImageEncoder
@@ -48,6 +48,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
     folder = tmp_path_factory.mktemp("export") / "mine"
     export_checkpoint(output=folder, name="mine")
     return bundle.load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["my model", "Zürich", "-x"])
+def test_a_name_under_which_no_bundle_could_be_loaded_is_refused_before_the_work(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(BundleError, match="cannot be a bundle's name"):
+        export_checkpoint(tmp_path / name, output=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_small_and_whole(starter: bundle.Bundle) -> None:
