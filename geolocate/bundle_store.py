@@ -26,8 +26,8 @@ from geolocate.bundle import (
 )
 from geolocate.bundle_source import open_source, walk
 from geolocate.errors import BundleError, BundleNotFound, OutputError
-from geolocate.manifest import NAME_PATTERN, NAME_RULE
 from geolocate.file_lock import lock
+from geolocate.manifest import NAME_PATTERN, NAME_RULE
 
 #: Begins the names of folders in which a bundle is being made or taken apart; what a killed run left of them
 #: is cleared by the next change.

@@ -6,10 +6,11 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from geolocate.errors import UsageError
+from geolocate.errors import PhotoFormatRefused, UsageError
 from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, is_standard_output
 from geolocate.writers.stream import shown as shown_path
 from geolocate.writers.target import check_replaceable, manifest_path, own_files, real_path
@@ -38,25 +39,22 @@ def refuse_conflicts(
             input, or one would replace a picture or a video.
         OutputError: where a manifest goes, there is something else than a file.
     """
-    read = {_regular_file(path) for path in inputs} - {None}
+    read: set[Identity] = set(filter(None, map(_regular_file, inputs)))
     taken: dict[Identity, str] = {_identity(STANDARD_OUTPUT): "the table"} if table else {}
     for name, path in wanted.items():
-        if is_direct(path):
-            places = [(_identity(path), _shown(path))]
-        else:
-            file = real_path(path)
-            places = [
-                (_identity(own), _shown(path) if own == file else _shown(own)) for own in own_files(file)
-            ]
-        for identity, shown in places:
-            if identity in taken:
-                raise UsageError(f"{taken[identity]} and --{name} cannot both be written to {shown}")
-            if identity in read:
-                raise UsageError(f"--{name} would overwrite {shown}, which this run reads")
-        taken |= {identity: f"--{name}" for identity, _ in places}
-        if not is_direct(path):
+        file = None if is_direct(path) else real_path(path)
+        places = {_identity(path): path}
+        if file is not None:
+            places |= {_identity(own): own for own in own_files(file)[1:]}
+        for place, own in places.items():
+            if place in taken:
+                raise UsageError(f"{taken[place]} and --{name} cannot both be written to {_shown(own)}")
+            if place in read:
+                raise UsageError(f"--{name} would overwrite {_shown(own)}, which this run reads")
+        taken |= dict.fromkeys(places, f"--{name}")
+        if file is not None:
             check_replaceable(manifest_path(file))
-            _refuse_picture(name, file)
+            _refuse_picture(name, path)
 
 
 def _regular_file(path: OutputPath) -> tuple[int, int] | None:
@@ -85,41 +83,38 @@ def _is_null(status: os.stat_result) -> bool:
         return False
 
 
-def _refuse_picture(option: str, file: Path) -> None:
-    """Raises UsageError where `file` is a picture by its content, or by its name and no text.
+def _refuse_picture(option: str, path: OutputPath) -> None:
+    """Raises UsageError where `path` is a picture by its content, or by its name and no text.
 
     ``--csv *.jpg`` makes the first photo the output: one that nobody meant to lose.
     """
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):
+        if not stat.S_ISREG(os.stat(path).st_mode):
             return
-        with file.open("rb") as stream:
+        with Path(path).open("rb") as stream:
             head = stream.read(HEAD_BYTES)
     except OSError:
         return  # opening it as an output says what is wrong
-    kinds = list(_kinds(file, head)) if head else []
-    if kinds:
+    if head and (kind := _picture_kind(real_path(path), head)):
         raise UsageError(
-            f"--{option} would replace {_shown(file)}, {kinds[0]}: no output does that, choose another name"
+            f"--{option} would replace {_shown(path)}, {kind}: no output does that, choose another name"
         )
 
 
-def _kinds(file: Path, head: bytes) -> Iterator[str]:
+def _picture_kind(file: Path, head: bytes) -> str | None:
+    """What a picture or video is, in words; None for anything else."""
     # Decoders come with these: imported only where there is a file to look at.
-    from geolocate.errors import PhotoFormatRefused
     from geolocate.photos.find import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS
     from geolocate.photos.identify import HEADER_BYTES, identify
 
     text = _BINARY.search(head) is None
-    try:
+    with suppress(PhotoFormatRefused):
         name = identify(head[:HEADER_BYTES])
-    except PhotoFormatRefused:
-        pass
-    else:
         if not (text and name == "BMP"):  # two letters that a text may begin with too
-            yield f"a {name} picture"
+            return f"a {name} picture"
     if not text and file.suffix[1:].lower() in PHOTO_EXTENSIONS | RAW_EXTENSIONS | VIDEO_EXTENSIONS:
-        yield "a photo or video by its name"
+        return "a photo or video by its name"
+    return None
 
 
 def _shown(path: OutputPath) -> str:
