@@ -10,16 +10,15 @@ from geolocate.cli.parameters import FilePath
 
 #: What the command needs besides the runtime, to say so where it is missing.
 EXTRA_MODULES = frozenset({"torch", "open_clip", "onnx", "onnxscript", "safetensors", "timm"})
-#: The name of a bundle is a folder's name and stands in every row of the output.
-NAME_MAX_LENGTH = 64
 
 
 def _name(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     if value is None:
         return None
-    plain = all(character.isalnum() or character in "-_." for character in value)
-    if not plain or not 1 <= len(value) <= NAME_MAX_LENGTH or value[0] in "-.":
-        raise click.BadParameter(f"{value!r}: letters, digits, '-', '_' and '.' only, no '-' or '.' in front")
+    from geolocate.manifest import NAME_PATTERN, NAME_RULE
+
+    if not NAME_PATTERN.fullmatch(value):
+        raise click.BadParameter(f"{value!r}: {NAME_RULE}")
     return value
 
 
