@@ -51,21 +51,25 @@ class ConceptBank:
             names = tuple(str(concept["name"]) for concept in listed["concepts"])
             baseline = np.array([float(concept["baseline"]) for concept in listed["concepts"]], np.float32)
             kind = str(listed["kind"])
-        except (KeyError, TypeError, ValueError) as error:
+            directions = np.asarray(basis, dtype=np.float32)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} lacks {error}") from error
         if basis.shape != (len(names), bundle.manifest.embedding_dim):
             raise BundleDamaged(
                 f"bundle '{bundle.manifest.name}': {CONCEPT_BASIS} has the shape {basis.shape}, "
                 f"expected {(len(names), bundle.manifest.embedding_dim)}"
             )
-        return cls(names, np.asarray(basis, dtype=np.float32), baseline, kind)
+        if not (np.isfinite(directions).all() and np.isfinite(baseline).all()):
+            raise BundleDamaged(f"bundle '{bundle.manifest.name}': a concept has numbers that are not finite")
+        return cls(names, directions, baseline, kind)
 
     def strongest(self, embedding: NDArray[np.float32], count: int) -> tuple[Concept, ...]:
         """The `count` concepts that stand out most in an image embedding (d,), strongest first.
 
         The score is the cosine above that of the average photo; concepts below it are left out.
         """
-        scores = self.basis @ embedding - self.baseline  # (K,)
+        # No BLAS: for so small a product its threads would only take the cores from those that decode.
+        scores = np.einsum("kd,d->k", self.basis, embedding) - self.baseline  # (K,)
         order = np.argsort(-scores, kind="stable")[:count]
         return tuple(Concept(self.names[row], float(scores[row])) for row in order if scores[row] > 0)
 

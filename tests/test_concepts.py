@@ -28,6 +28,12 @@ def with_concepts(tmp_path: Path) -> Path:
     return folder
 
 
+def listed_with(baseline: str) -> str:
+    """Three concepts, the last with this baseline."""
+    concept = '{"name": "dune", "baseline": '
+    return f'{{"kind": "x", "concepts": [{concept}0}}, {concept}0}}, {concept}{baseline}}}]}}'
+
+
 def test_the_score_is_the_cosine_above_the_average_photo(with_concepts: Path) -> None:
     bank = ConceptBank.from_bundle(load_bundle(with_concepts))
     assert bank is not None
@@ -57,10 +63,27 @@ def test_a_bundle_without_concepts_shows_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"kind": "x", "concepts": [{"name": "dune"}]}', "[" * 99999]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"kind": "x", "concepts": [{"name": "dune"}]}',
+        listed_with("NaN"),
+        listed_with("1" + "0" * 400),
+        "[" * 99999,
+    ],
 )
 def test_concepts_that_do_not_fit_are_refused(with_concepts: Path, text: str) -> None:
     (with_concepts / CONCEPTS).write_text(text)
+    write_manifest(with_concepts, read_bundle(with_concepts).manifest)
+    with pytest.raises(BundleDamaged):
+        ConceptBank.from_bundle(load_bundle(with_concepts))
+
+
+@pytest.mark.parametrize("value", [np.nan, "north"])
+def test_directions_that_are_no_numbers_are_refused(with_concepts: Path, value: object) -> None:
+    np.save(with_concepts / CONCEPT_BASIS, np.full((3, 128), value))
     write_manifest(with_concepts, read_bundle(with_concepts).manifest)
     with pytest.raises(BundleDamaged):
         ConceptBank.from_bundle(load_bundle(with_concepts))
