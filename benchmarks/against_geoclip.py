@@ -126,12 +126,17 @@ def main() -> None:
             results = [compare(row, rows, p.candidates) for row, p in zip(logits, found, strict=True)]
             equal = sum(result[0] for result in results)
             kilometres = sorted(result[2] for result in results)
-            print(
-                f"{precision}{' exact decode' if exact else ''}, {ranking}, {label}: "
-                f"top-{TOP_K} equal {equal}/{len(results)}, "
-                f"probability off by {max(result[1] for result in results):.2%} at most, "
-                f"{statistics.median(result[1] for result in results):.2%} in the median; "
+            head = f"{precision}{' exact decode' if exact else ''}, {ranking}, {label}"
+            moved = (
                 f"top-1 moved {sum(km > 0.01 for km in kilometres)} times, {kilometres[-1]:,.0f} km at most"
+            )
+            if ranking == "merged":  # its probabilities are sums and its order is theirs
+                print(f"{head}: {moved}")
+                continue
+            print(
+                f"{head}: top-{TOP_K} equal {equal}/{len(results)}, "
+                f"probability off by {max(result[1] for result in results):.2%} at most, "
+                f"{statistics.median(result[1] for result in results):.2%} in the median; {moved}"
             )
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, MODALITY_MEANS, TOKENIZER
+from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, MODALITY_MEANS, TOKENIZER, Manifest
 from geolocate.concepts import ZERO_SHOT
 from geolocate.text import ModalityMeans, Tokenizer
 from geolocate_export.clip_weights import ClipWeights
@@ -27,11 +28,15 @@ NAMED = "named.json"
 
 def add_zero_shot_concepts(
     new: NewBundle, clip: ClipWeights, model: GeoModel, *, say: Callable[[str], None] = lambda message: None
-) -> None:
-    """Adds `concepts.json` and `concept_basis.npy` (K, d) to a bundle that closes its modality gap."""
+) -> Manifest:
+    """Adds `concepts.json` and `concept_basis.npy` (K, d) to a bundle that closes its modality gap.
+
+    Returns:
+        The manifest, which counts them.
+    """
     if clip.text is None or not (new.folder / MODALITY_MEANS).is_file():
         say("no folder of photos was given: without it no concept stands out, and the bundle has none")
-        return
+        return new.manifest
     means = ModalityMeans.load(new.folder / MODALITY_MEANS)
     listed = json.loads((resources.files("geolocate_models") / "concepts" / NAMED).read_text("utf-8"))[
         "concepts"
@@ -54,6 +59,7 @@ def add_zero_shot_concepts(
     ]
     text = json.dumps({"kind": ZERO_SHOT, "concepts": concepts}, indent=1, ensure_ascii=False)
     (new.folder / CONCEPTS).write_text(text + "\n", encoding="utf-8")
+    return replace(new.manifest, concept_count=len(concepts))
 
 
 def _direction(

@@ -54,10 +54,12 @@ class ConceptBank:
             directions = np.asarray(basis, dtype=np.float32)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} lacks {error}") from error
-        if basis.shape != (len(names), bundle.manifest.embedding_dim):
+        if basis.shape != (bundle.manifest.concept_count, bundle.manifest.embedding_dim) or len(names) != len(
+            basis
+        ):
             raise BundleDamaged(
                 f"bundle '{bundle.manifest.name}': {CONCEPT_BASIS} has the shape {basis.shape}, "
-                f"expected {(len(names), bundle.manifest.embedding_dim)}"
+                f"expected {(bundle.manifest.concept_count, bundle.manifest.embedding_dim)} and as many names"
             )
         if not (np.isfinite(directions).all() and np.isfinite(baseline).all()):
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': a concept has numbers that are not finite")

@@ -69,7 +69,7 @@ class Manifest:
         trained: False where the weights are random; said at each run.
         feature_dim: width c of the backbone's raw features.
         embedding_dim: width d of the space that images and locations share.
-        concept_count: width K of the concept scores; 0 where the bundle has no concepts.
+        concept_count: how many concepts the bundle has, K.
         logit_scale: natural logarithm of the factor on the cosine (as in GeoCLIP and CLIP).
         temperature: the logits are divided by it; 1 where nothing was calibrated.
         precisions: variants of the image encoder.

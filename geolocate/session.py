@@ -235,12 +235,8 @@ class _ToEmbeddings:
         manifest = bundle.manifest
         self.session = open_session(bundle.file(name), device, threads)
         self._input, dtype, shape = inputs
-        outputs: dict[str, tuple[str, Sequence[int | None]]] = {
-            "image_embedding": ("float", (None, manifest.embedding_dim))
-        }
-        if manifest.concept_count:
-            outputs["concept_scores"] = ("float", (None, manifest.concept_count))
-        _check(self.session, name, {self._input: (dtype, shape)}, outputs)
+        embedding = ("float", (None, manifest.embedding_dim))
+        _check(self.session, name, {self._input: (dtype, shape)}, {"image_embedding": embedding})
         # A dynamically quantised graph takes its scale over the whole batch: such graphs take one row only.
         rows = self.session.get_inputs()[0].shape[0]
         self._fixed_rows = rows if isinstance(rows, int) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def with_concepts(tmp_path: Path) -> Path:
     np.save(folder / CONCEPT_BASIS, basis)
     listed = [{"name": name, "baseline": 0.1} for name in ("dune", "forest", "souk")]
     (folder / CONCEPTS).write_text(json.dumps({"kind": "zero-shot", "concepts": listed}))
-    write_manifest(folder, load_bundle(folder).manifest)
+    write_manifest(folder, replace(load_bundle(folder).manifest, concept_count=3))
     return folder
 
 
