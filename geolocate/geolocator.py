@@ -21,21 +21,14 @@ from numpy.typing import NDArray
 from geolocate.bundle import Bundle, load_bundle
 from geolocate.concepts import ZERO_SHOT, ConceptBank
 from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
-from geolocate.errors import UsageError
+from geolocate.device import BATCH_SIZE, Device, choose_device, choose_precision
+from geolocate.errors import DeviceError, UsageError
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
 from geolocate.photos import find_photos
 from geolocate.ranking import RANKINGS, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
-from geolocate.session import (
-    BATCH_SIZE,
-    Device,
-    ImageEncoder,
-    ImageHead,
-    Retrieval,
-    choose_device,
-    choose_precision,
-)
+from geolocate.session import ImageEncoder, ImageHead, Retrieval
 from geolocate.text import TextEncoder
 
 #: Features that go through the image head and the gallery together.
@@ -102,17 +95,22 @@ class Geolocator:
             raise UsageError(f"batch_size is at least 1, not {batch_size}")
         self.bundle = bundle
         self.device = choose_device(device, say)
-        self.precision = choose_precision(precision, bundle.manifest.precisions, self.device)
         self.gallery = gallery or Gallery.from_bundle(bundle)
+        try:
+            self._retrieval = self._open_retrieval()  # the smallest graph finds out whether CUDA works
+        except DeviceError as error:
+            if device != "auto":
+                raise
+            say(f"running on the CPU: {error}")
+            self.device = "cpu"
+            self._retrieval = self._open_retrieval()
+        self.precision = choose_precision(precision, bundle.manifest.precisions, self.device)
         self._batch_size = batch_size or BATCH_SIZE[self.device]
         self._decode = decode or DecodeOptions()
         self._namer = namer or NoNames()
         self._named_ranks = named_ranks
         self._say = say
         self._said_halved = False
-        self._retrieval = Retrieval.open(
-            bundle, self.gallery.embeddings, self.gallery.log_weights, self.device
-        )
 
     @classmethod
     def load(
@@ -145,6 +143,9 @@ class Geolocator:
             named_ranks=1 if namer.interval_s else None,
             say=say,
         )
+
+    def _open_retrieval(self) -> Retrieval:
+        return Retrieval.open(self.bundle, self.gallery.embeddings, self.gallery.log_weights, self.device)
 
     @cached_property
     def _encoder(self) -> ImageEncoder:

@@ -265,16 +265,31 @@ def test_top_k_of_nothing_is_refused_before_any_work(starter: Geolocator) -> Non
 
 
 def test_asking_for_cuda_where_there_is_none_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geolocate.session.cuda_problem", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("geolocate.device.cuda_problem", lambda: "no NVIDIA driver")
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
         Geolocator.load("starter", device="cuda")
 
 
 def test_auto_falls_back_to_the_cpu_and_says_why_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geolocate.session.cuda_problem", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("geolocate.device.cuda_problem", lambda: "no NVIDIA driver")
     said: list[str] = []
     assert Geolocator.load("starter", device="auto", say=said.append).device == "cpu"
     assert said == ["running on the CPU: no NVIDIA driver"]
+
+
+def test_auto_falls_back_where_cuda_fails_only_when_a_session_is_opened(
+    monkeypatch: pytest.MonkeyPatch, drawn_photos: Path
+) -> None:
+    """Nothing speaks against CUDA beforehand, but no session comes to use it, as with too old a driver."""
+    monkeypatch.setattr("geolocate.device.cuda_problem", lambda: None)
+    said: list[str] = []
+    fallen = Geolocator.load("starter", device="auto", say=said.append)
+    assert fallen.device == "cpu"
+    assert len(said) == 1
+    assert "CUDA does not work" in said[0]
+    assert next(iter(fallen.locate([drawn_photos]))).error is None
+    with pytest.raises(DeviceError):
+        Geolocator.load("starter", device="cuda")
 
 
 def test_geodesic_is_on_the_ellipsoid() -> None:

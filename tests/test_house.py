@@ -30,6 +30,7 @@ LAYERS = (
         "geocode_http",
         "geocode_services",
         "session",
+        "device",
         "photos",
         "exif",
         "text",

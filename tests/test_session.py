@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from geolocate.bundle import GALLERY_EMBEDDINGS, MANIFEST_NAME, Bundle, FileEntry, load_bundle, sha256_of
+from geolocate.device import choose_precision, wheel_clash
 from geolocate.errors import BundleDamaged, BundleNotFound, BundlePartMissing, UsageError
 from geolocate.gallery import Gallery
 from geolocate.geolocator import Geolocator
-from geolocate.session import ImageEncoder, Retrieval, choose_precision, wheel_clash
+from geolocate.session import ImageEncoder, Retrieval
 
 
 @pytest.fixture
@@ -53,11 +54,11 @@ def test_a_precision_that_cannot_run_is_refused_before_the_graph_is_opened(
 
 
 def test_both_onnxruntime_wheels_are_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geolocate.session._is_installed", lambda name: True)
+    monkeypatch.setattr("geolocate.device._is_installed", lambda name: True)
     message = wheel_clash()
     assert message is not None
     assert "pip uninstall" in message
-    monkeypatch.setattr("geolocate.session._is_installed", lambda name: name == "onnxruntime-gpu")
+    monkeypatch.setattr("geolocate.device._is_installed", lambda name: name == "onnxruntime-gpu")
     assert wheel_clash() is None
 
 

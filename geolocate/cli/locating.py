@@ -162,8 +162,8 @@ def _open_gallery(options: SharedOptions, bundle: Bundle, say: Callable[[str], N
     """The user's own gallery, with a progress line of its own while it is embedded."""
     if options.gallery is None:
         return None
+    from geolocate.device import choose_device
     from geolocate.embedded_gallery import open_gallery
-    from geolocate.session import choose_device
 
     done = size = 0
     shown = Progress(shown=options.progress, quiet=options.quiet, total=lambda: size, unit="point")

@@ -227,7 +227,9 @@ def _arguments(paths: tuple[str, ...], null: bool) -> Iterator[str]:
 
     for path in paths:
         if path == STANDARD_INPUT:
-            yield from read_path_list(sys.stdin.buffer, null)
+            # Raw: a thread may still wait in this read when the program ends, and would hold a buffer's lock.
+            stream = sys.stdin.buffer
+            yield from read_path_list(getattr(stream, "raw", stream), null)
         else:
             yield path
 
