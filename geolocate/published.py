@@ -78,7 +78,7 @@ GEOCLIP = PublishedBundle(
     weights=f"OpenAI's CLIP ViT-L/14 ({CLIP_REPOSITORY}, {CLIP_REVISION[:8]})",
     licence="CLIP: MIT, OpenAI; GeoCLIP: MIT; names of places: GeoNames, CC BY 4.0",
     heads="GeoCLIP's heads and gallery: the geoclip package of the 'export' extra",
-    bundle_bytes=1_900_000_000,
+    bundle_bytes=2_300_000_000,
     build_bytes=4_200_000_000,
 )
 PUBLISHED = {GEOCLIP.name: GEOCLIP}

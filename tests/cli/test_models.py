@@ -70,7 +70,7 @@ def test_list_shows_what_is_installed_and_what_can_be_pulled() -> None:
     for word in ("MB", "fp32", "(packaged)", str(installed_bundles()["starter"])):
         assert word in row
     assert f"geolocate models pull {NAME}" in output
-    assert "fetches 1.7 GB and takes about 1.9 GB" in output
+    assert "fetches 1.7 GB and takes about 2.3 GB" in output
 
 
 def test_list_marks_what_predict_takes_and_names_what_is_damaged(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_what_cannot_be_removed_or_found_is_one_line() -> None:
 def test_pull_says_what_it_takes_and_asks(tmp_path: Path, home: Path, quick_build: list[Path]) -> None:
     status, output, message = run("pull", NAME, answer="n\n")
     assert (status, output) == (1, "")
-    for word in ("1.7 GB", CLIP_REPOSITORY, "127.0.0.1", "MIT, OpenAI", "GeoCLIP: MIT", "1.9 GB", "Go on?"):
+    for word in ("1.7 GB", CLIP_REPOSITORY, "127.0.0.1", "MIT, OpenAI", "GeoCLIP: MIT", "2.3 GB", "Go on?"):
         assert word in message
     assert quick_build == []
     assert content(home) == set()
