@@ -36,11 +36,6 @@ class TextConfig:
         """T, how many tokens a text has, padding included."""
         return int(self.text.get("context_length", 77))
 
-    @property
-    def vocabulary_size(self) -> int:
-        """How many token ids there are."""
-        return int(self.text.get("vocab_size", 49408))
-
     @classmethod
     def of_open_clip(cls, config: Mapping[str, Any]) -> TextConfig | None:
         """From an open_clip model configuration; None where tower or tokeniser are not CLIP's own."""

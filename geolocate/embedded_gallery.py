@@ -64,7 +64,8 @@ def open_gallery(
         content = sha256_of(path)
     except OSError as error:
         raise GalleryError(f"{path} cannot be read as a gallery: {error.strerror}") from error
-    encoder_hash = sha256_of(bundle.file(LOCATION_ENCODER))
+    bundle.file(LOCATION_ENCODER)  # raises where the part is missing or of another size
+    encoder_hash = bundle.manifest.files[LOCATION_ENCODER].sha256
     key = hashlib.sha256(f"{CACHE_VERSION} {content} {encoder_hash}".encode()).hexdigest()
     folder = cache or cache_folder()
     entry = folder / key[:32]

@@ -16,7 +16,6 @@ GeolocateError                     something the user can act on; its text is th
 ├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle
 ├── DeviceError                    the device that was asked for does not work; says why
 ├── GalleryError                   coordinates that cannot be a gallery
-├── GeocodingError                 a geocoding service cannot be used as asked
 ├── OutputError                    results cannot be written where asked
 ├── ExtraMissing                   an optional dependency is not installed; names the extra
 └── ParityError                    an exported graph disagrees with the torch encoder
@@ -83,10 +82,6 @@ class DeviceError(GeolocateError):
 
 class GalleryError(GeolocateError):
     """Coordinates that cannot be a gallery."""
-
-
-class GeocodingError(GeolocateError):
-    """A geocoding service cannot be used as asked."""
 
 
 class OutputError(GeolocateError):
