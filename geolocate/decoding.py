@@ -148,6 +148,4 @@ def _decode(photo: str, size: int, options: DecodeOptions, exif: bool) -> Decode
         )
     except PhotoError as error:
         return DecodedItem(photo, error=str(error))
-    except MemoryError:
-        return DecodedItem(photo, error="not enough memory to decode it")
     return DecodedItem(photo, decoded.pixels, read_exif(decoded.exif) if exif else None)
