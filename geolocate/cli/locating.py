@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator
     from geolocate.records import Prediction
 
-#: The bundle that comes with the package, and the one that it makes way for.
-STARTER, FULL_MODEL = "starter", "geoclip-vit-l-14"
-
 
 def locate_and_write(
     options: SharedOptions,
@@ -148,14 +145,17 @@ def _without_credentials(host: str | None) -> str | None:
 
 
 def _introduction(bundle: Bundle, precision: str) -> Iterator[str]:
+    from geolocate.bundle import DEFAULT_NAMES
+
+    best, *_, starter = DEFAULT_NAMES
     manifest = bundle.manifest
     name = f"model {manifest.name} ({precision})"
     if manifest.trained:
         yield name
     else:
         yield f"{name}: untrained, so its places are chance; it shows how the program works and no more"
-    if manifest.name == STARTER:
-        yield f"for the published GeoCLIP: geolocate models pull {FULL_MODEL}"
+    if manifest.name == starter:
+        yield f"for the published GeoCLIP: geolocate models pull {best}"
 
 
 def _open_gallery(options: SharedOptions, bundle: Bundle, say: Callable[[str], None]) -> Gallery | None:
