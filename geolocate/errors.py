@@ -16,6 +16,7 @@ GeolocateError                     something the user can act on; its text is th
 ├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle
 ├── DeviceError                    the device that was asked for does not work; says why
 ├── GalleryError                   coordinates that cannot be a gallery
+├── ConceptSetError                a file of concepts that cannot be taken; names the concept
 ├── OutputError                    results cannot be written where asked
 ├── ExtraMissing                   an optional dependency is not installed; names the extra
 └── ParityError                    an exported graph disagrees with the torch encoder
@@ -82,6 +83,10 @@ class DeviceError(GeolocateError):
 
 class GalleryError(GeolocateError):
     """Coordinates that cannot be a gallery."""
+
+
+class ConceptSetError(GeolocateError):
+    """A file of concepts that cannot be taken: doubled names, empty prompts, facts that are none."""
 
 
 class OutputError(GeolocateError):

@@ -234,6 +234,26 @@ class PlaceIndex:
             return replace(place, region="", country="", country_code="")
         return place
 
+    def country_rows(self, latitudes: ArrayLike, longitudes: ArrayLike) -> Rows:
+        """Rows (N,) in `country_codes` of the countries of positions, by the rules of :meth:`name`.
+
+        -1 on the open sea, and on land where the nearest place says nothing of the country.
+
+        Raises:
+            ValueError: as :func:`unit_vectors`.
+        """
+        latitude = np.atleast_1d(np.asarray(latitudes, np.float64))
+        longitude = np.atleast_1d(np.asarray(longitudes, np.float64))
+        rows, distances = self.nearest(latitude, longitude)
+        nowhere = self.at_sea(latitude, longitude, distances) | (distances > COUNTRY_DISTANCE_KM)
+        nowhere |= (latitude < ANTARCTIC_LATITUDE) & (self.latitude[rows] >= ANTARCTIC_LATITUDE)
+        return np.where(nowhere, -1, self.country[rows].astype(np.int64))
+
+    def land_mask(self) -> NDArray[np.bool_]:
+        """True where a cell (MASK_ROWS, MASK_COLUMNS) touches land; row 0 is north, column 0 begins at -180."""
+        bits = np.unpackbits(self._land_bits.astype(np.uint8), count=MASK_ROWS * MASK_COLUMNS)
+        return bits.astype(bool).reshape(MASK_ROWS, MASK_COLUMNS)
+
     def at_sea(self, latitudes: Floats, longitudes: Floats, distances_km: Floats) -> NDArray[np.bool_]:
         """(N,): farther than OCEAN_DISTANCE_KM from the nearest place, and no land in the 0.1 degree cell."""
         sea = np.asarray(distances_km) > OCEAN_DISTANCE_KM
