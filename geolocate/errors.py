@@ -16,6 +16,7 @@ GeolocateError                     something the user can act on; its text is th
 ├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle
 ├── DeviceError                    the device that was asked for does not work; says why
 ├── GalleryError                   coordinates that cannot be a gallery
+├── TableError                     a table of photos and positions that cannot be read as one
 ├── ConceptSetError                a file of concepts that cannot be taken; names the concept
 ├── OutputError                    results cannot be written where asked
 ├── ExtraMissing                   an optional dependency is not installed; names the extra
@@ -87,6 +88,10 @@ class GalleryError(GeolocateError):
 
 class ConceptSetError(GeolocateError):
     """A file of concepts that cannot be taken: doubled names, empty prompts, facts that are none."""
+
+
+class TableError(GeolocateError):
+    """A table of photos and positions cannot be read, or lacks a column."""
 
 
 class OutputError(GeolocateError):

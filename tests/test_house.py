@@ -19,6 +19,7 @@ LAYERS = (
     (
         "gallery",
         "gallery_csv",
+        "position_table",
         "ranking",
         "concepts",
         "priors",
@@ -35,6 +36,7 @@ LAYERS = (
         "exif",
         "text",
         "decoding",
+        "encoding",
         "embedded_gallery",
         "bundle_store",
         "bundle_source",
