@@ -177,6 +177,7 @@ def geoclip_model(
         model.image_encoder.mlp.load_state_dict(dict(heads.image_mlp))
         model.location_encoder.load_state_dict(dict(heads.location_encoder))
         if vision_state is not None:
+            assert model.image_encoder.backbone is not None, "weights are given for a tower that there is"
             model.image_encoder.backbone.load_state_dict(dict(vision_state))
     except RuntimeError as error:
         raise WeightsError(f"the weights do not fit GeoCLIP: {' '.join(str(error).split())}") from error

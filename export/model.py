@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import open_clip
 import torch
@@ -24,6 +24,7 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from torch import Tensor, nn
 
 from geolocate.equal_earth import A1, A2, A3, A4, SCALE
+from geolocate_export.concept_alignment import ConceptAlignment, ConceptConfig
 
 #: CLIP's and GeoCLIP's first logit_scale: a temperature of 0.07.
 INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
@@ -36,7 +37,8 @@ class ImageConfig:
     """Sizes of the image encoder.
 
     Attributes:
-        vision: open_clip's description of a vision tower (its `CLIPVisionCfg`); `image_size` is S.
+        vision: open_clip's description of a vision tower (its `CLIPVisionCfg`); `image_size` is S. Empty
+            where the model has no tower: heads that are trained on features made before.
         feature_dim: c, width of the tower's projected features.
         quick_gelu: the activation of OpenAI's own CLIP weights.
         mean, std: by channel on the scale 0 to 1; those of CLIP unless told otherwise.
@@ -75,20 +77,29 @@ class LocationConfig:
         sigmas: standard deviation of the frequencies, one capsule each.
         frequencies: F of each capsule.
         hidden: H of each capsule.
+        projection: what coordinates become before them. Only "equal_earth" can be exported: the runtime
+            projects so; "degrees" (longitude and latitude over 180) is GeoCLIP's own ablation.
     """
 
     sigmas: tuple[float, ...] = (2.0**0, 2.0**4, 2.0**8)
     frequencies: int = 256
     hidden: int = 1024
+    projection: Literal["equal_earth", "degrees"] = "equal_earth"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there is no such projection."""
+        if self.projection not in ("equal_earth", "degrees"):
+            raise ValueError(f"no projection '{self.projection}'; there are equal_earth, degrees")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Both encoders and the width d of the space that they share."""
+    """Both encoders, the width d of the space that they share, and the concepts where there are any."""
 
     image: ImageConfig
     location: LocationConfig = field(default_factory=LocationConfig)
     embedding_dim: int = 512
+    concepts: ConceptConfig | None = None
 
     def to_json(self) -> str:
         """The text of a checkpoint's `config.json`."""
@@ -106,7 +117,9 @@ class ModelConfig:
             image, location = dict(raw["image"]), dict(raw["location"])
             image["mean"], image["std"] = tuple(image["mean"]), tuple(image["std"])
             location["sigmas"] = tuple(location["sigmas"])
-            return cls(ImageConfig(**image), LocationConfig(**location), int(raw["embedding_dim"]))
+            concepts = ConceptConfig(**raw["concepts"]) if raw.get("concepts") else None
+            width = int(raw["embedding_dim"])
+            return cls(ImageConfig(**image), LocationConfig(**location), width, concepts)
         except (KeyError, TypeError) as error:
             raise ValueError(f"key missing, unknown or of a wrong kind: {error}") from error
 
@@ -126,14 +139,20 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageConfig, embedding_dim: int) -> None:
         super().__init__()
         width = config.feature_dim
-        self.backbone = vision_tower(config)
+        self.backbone = vision_tower(config) if config.vision else None
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding_dim))
         mean, std = torch.tensor(config.mean) * PIXEL_MAX, torch.tensor(config.std) * PIXEL_MAX  # (3,), (3,)
         self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)  # (1, 3, 1, 1)
         self.register_buffer("pixel_std", std.view(1, 3, 1, 1), persistent=False)  # (1, 3, 1, 1)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """uint8 (N, S, S, 3) to the backbone's projected features (N, c): raw, GeoCLIP needs their norm."""
+        """uint8 (N, S, S, 3) to the backbone's projected features (N, c): raw, GeoCLIP needs their norm.
+
+        Raises:
+            ValueError: the model has no tower.
+        """
+        if self.backbone is None:
+            raise ValueError("this model has no image tower, only heads")
         x = pixels.permute(0, 3, 1, 2).float()  # (N, 3, S, S)
         x = (x - self.pixel_mean) / self.pixel_std  # (N, 3, S, S)
         features: Tensor = self.backbone(x)  # (N, c)
@@ -231,7 +250,7 @@ class LocationEncoder(nn.Module):
 
 
 class GeoModel(nn.Module):
-    """Both encoders and the scale of their cosines."""
+    """Both encoders, the scale of their cosines, and the concept module where there is one."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -239,6 +258,8 @@ class GeoModel(nn.Module):
         self.image_encoder = ImageEncoder(config.image, config.embedding_dim)
         self.location_encoder = LocationEncoder(config.location, config.embedding_dim)
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))  # ()
+        # Last: the weights before it are those of the same seed without concepts.
+        self.concepts = ConceptAlignment(config.concepts, config.embedding_dim) if config.concepts else None
 
     def forward(self, pixels: Tensor, coordinates: Tensor) -> Tensor:
         """Pixels (N, S, S, 3) and degrees (M, 2) to logits (N, M)."""
