@@ -1,4 +1,9 @@
-"""Concepts: what a photo shows, as the bundle's concept basis sees its embedding."""
+"""Concepts: what a photo shows and a location stands for.
+
+Two kinds of bank. "zero-shot": directions made from prompts by the text tower; a photo's score is the cosine
+of its embedding with them. "trained": a concept-aware alignment module; the photo's scores z_img come out of
+the image graph, a location's are z_loc = unit(x_loc B) (arXiv 2509.01910, section 3).
+"""
 
 from __future__ import annotations
 
@@ -11,29 +16,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, Bundle
+from geolocate.encoding import EncodedImage
 from geolocate.errors import BundleDamaged
 from geolocate.records import Concept
 
 #: Made from prompts by the text tower, trained by nobody: said in the notes of each row.
 ZERO_SHOT = "zero-shot"
+#: By a concept-aware alignment module.
+TRAINED = "trained"
 #: Larger than any list of concepts.
 MAX_BYTES = 4 * 2**20
 
 
-@dataclass(frozen=True)
-class ConceptBank:
-    """Concepts with their directions in the space of image embeddings.
+@dataclass(frozen=True, slots=True)
+class ConceptEntry:
+    """One concept of a bank.
 
     Attributes:
-        names: K of them.
-        basis: float32 (K, d), L2-normalised.
-        baseline: float32 (K,), the score of the average photo: only what is above it is worth telling.
-        kind: "zero-shot", or how the basis was trained.
+        name, category, prompts: as in the concept set; category and prompts may be empty.
+        baseline: the score of the average photo: only what is above it is worth telling.
+        auc: how well the score of a location tells where the concept is known to be, on regions held out from
+            training; None where nothing is known.
+        shown: whether the score means enough to be shown to the user.
     """
 
-    names: tuple[str, ...]
+    name: str
+    category: str
+    prompts: tuple[str, ...]
+    baseline: float
+    auc: float | None
+    shown: bool
+
+
+@dataclass(frozen=True)
+class ConceptBank:
+    """Concepts with their directions in the space of embeddings.
+
+    Attributes:
+        entries: K of them.
+        basis: float32 (K, d); L2-normalised where the kind is zero-shot.
+        kind: ZERO_SHOT or TRAINED.
+    """
+
+    entries: tuple[ConceptEntry, ...]
     basis: NDArray[np.float32]
-    baseline: NDArray[np.float32]
     kind: str
 
     @classmethod
@@ -48,32 +74,75 @@ class ConceptBank:
         basis = bundle.array(CONCEPT_BASIS, ndim=2)
         listed = _read(bundle.file(CONCEPTS))
         try:
-            names = tuple(str(concept["name"]) for concept in listed["concepts"])
-            baseline = np.array([float(concept["baseline"]) for concept in listed["concepts"]], np.float32)
+            entries = tuple(_entry(concept) for concept in listed["concepts"])
             kind = str(listed["kind"])
+            if kind not in (ZERO_SHOT, TRAINED):
+                raise ValueError(f"a kind that is known: {kind!r}")
             directions = np.asarray(basis, dtype=np.float32)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} lacks {error}") from error
-        if basis.shape != (bundle.manifest.concept_count, bundle.manifest.embedding_dim) or len(names) != len(
-            basis
-        ):
+        if basis.shape != (bundle.manifest.concept_count, bundle.manifest.embedding_dim) or len(
+            entries
+        ) != len(basis):
             raise BundleDamaged(
                 f"bundle '{bundle.manifest.name}': {CONCEPT_BASIS} has the shape {basis.shape}, "
                 f"expected {(bundle.manifest.concept_count, bundle.manifest.embedding_dim)} and as many names"
             )
-        if not (np.isfinite(directions).all() and np.isfinite(baseline).all()):
+        if not (np.isfinite(directions).all() and np.isfinite([entry.baseline for entry in entries]).all()):
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': a concept has numbers that are not finite")
-        return cls(names, directions, baseline, kind)
+        return cls(entries, directions, kind)
 
-    def strongest(self, embedding: NDArray[np.float32], count: int) -> tuple[Concept, ...]:
-        """The `count` concepts that stand out most in an image embedding (d,), strongest first.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """K of them."""
+        return tuple(entry.name for entry in self.entries)
 
-        The score is the cosine above that of the average photo; concepts below it are left out.
+    def image_scores(self, image: EncodedImage) -> NDArray[np.float32]:
+        """(K,): how far each concept stands out in a photo, above the average photo.
+
+        Raises:
+            BundleDamaged: the concepts are trained, and the image graph gives no scores.
         """
+        baseline = np.array([entry.baseline for entry in self.entries], np.float32)  # (K,)
+        if self.kind == TRAINED:
+            if image.concept_scores is None:
+                raise BundleDamaged("the concepts are trained, but the image graph gives no concept_scores")
+            scores: NDArray[np.float32] = image.concept_scores - baseline
+            return scores
+        assert image.embedding is not None, f"{image.photo} failed: {image.error}"
         # No BLAS: for so small a product its threads would only take the cores from those that decode.
-        scores = np.einsum("kd,d->k", self.basis, embedding) - self.baseline  # (K,)
-        order = np.argsort(-scores, kind="stable")[:count]
-        return tuple(Concept(self.names[row], float(scores[row])) for row in order if scores[row] > 0)
+        zero_shot: NDArray[np.float32] = np.einsum("kd,d->k", self.basis, image.embedding) - baseline
+        return zero_shot
+
+    def location_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, K): z_loc of location embeddings (N, d); for zero-shot concepts their cosines."""
+        scores: NDArray[np.float32] = embeddings @ self.basis.T  # (N, K)
+        if self.kind == TRAINED:
+            scores /= np.linalg.norm(scores, axis=1, keepdims=True)
+        return scores
+
+    def strongest(self, image: EncodedImage, count: int) -> tuple[Concept, ...]:
+        """The `count` concepts that stand out most in a photo, strongest first.
+
+        Those below the average photo, or not fit to be shown, are left out.
+        """
+        scores = self.image_scores(image)
+        order = [row for row in np.argsort(-scores, kind="stable") if self.entries[row].shown]
+        return tuple(
+            Concept(self.entries[row].name, float(scores[row])) for row in order[:count] if scores[row] > 0
+        )
+
+
+def _entry(concept: dict[str, Any]) -> ConceptEntry:
+    auc = concept.get("auc")
+    return ConceptEntry(
+        name=str(concept["name"]),
+        category=str(concept.get("category", "")),
+        prompts=tuple(str(prompt) for prompt in concept.get("prompts", ())),
+        baseline=float(concept["baseline"]),
+        auc=None if auc is None else float(auc),
+        shown=bool(concept.get("shown", True)),
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

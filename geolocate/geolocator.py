@@ -20,19 +20,16 @@ from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle, load_bundle
 from geolocate.concepts import ZERO_SHOT, ConceptBank
-from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
-from geolocate.device import BATCH_SIZE, Device, choose_device, choose_precision
+from geolocate.decoding import DecodeOptions
+from geolocate.device import Device, choose_device, choose_precision
+from geolocate.encoding import EncodedImage, Encoders
 from geolocate.errors import DeviceError, UsageError
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
 from geolocate.photos import find_photos
 from geolocate.ranking import RANKINGS, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
-from geolocate.session import ImageEncoder, ImageHead, Retrieval
-from geolocate.text import TextEncoder
-
-#: Features that go through the image head and the gallery together.
-FEATURE_BLOCK = 256
+from geolocate.session import Retrieval
 
 
 def to_standard_error(text: str) -> None:
@@ -105,12 +102,17 @@ class Geolocator:
             self.device = "cpu"
             self._retrieval = self._open_retrieval()
         self.precision = choose_precision(precision, bundle.manifest.precisions, self.device)
-        self._batch_size = batch_size or BATCH_SIZE[self.device]
-        self._decode = decode or DecodeOptions()
+        self._encoders = Encoders(
+            bundle,
+            self.device,
+            self.precision,
+            batch_size=batch_size,
+            decode=decode or DecodeOptions(),
+            say=say,
+        )
         self._namer = namer or NoNames()
         self._named_ranks = named_ranks
         self._say = say
-        self._said_halved = False
 
     @classmethod
     def load(
@@ -148,20 +150,47 @@ class Geolocator:
         return Retrieval.open(self.bundle, self.gallery.embeddings, self.gallery.log_weights, self.device)
 
     @cached_property
-    def _encoder(self) -> ImageEncoder:
-        return ImageEncoder(self.bundle, self.device, self.precision)
-
-    @cached_property
-    def _head(self) -> ImageHead:
-        return ImageHead(self.bundle, self.device)
-
-    @cached_property
     def _concepts(self) -> ConceptBank | None:
         return ConceptBank.from_bundle(self.bundle)
 
-    @cached_property
-    def _text_encoder(self) -> TextEncoder:
-        return TextEncoder(self.bundle, self.device)
+    def encode_images(
+        self, paths: Iterable[str | os.PathLike[str]], *, exif: bool = False, exclude: Collection[str] = ()
+    ) -> Iterator[EncodedImage]:
+        """Yields the embedding of each photo, in the order of `paths`, folders searched recursively.
+
+        A photo that fails has an `error`; it never stops the others. Arguments are those of :meth:`locate`.
+
+        Raises:
+            BundleError: the image encoder cannot be used.
+        """
+        batches = self._image_batches(paths, exif, exclude)
+        return (image for batch in batches for image in batch)
+
+    def encode_locations(self, coordinates: NDArray[np.float64]) -> NDArray[np.float32]:
+        """L2-normalised embeddings (N, d) of coordinates in degrees (N, 2), latitude first.
+
+        Raises:
+            UsageError: they are not (N, 2), or not on the globe.
+            BundleError: the bundle has no location encoder that can be used.
+        """
+        pairs = np.asarray(coordinates, dtype=np.float64)
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise UsageError(f"coordinates have the shape (N, 2), not {pairs.shape}")
+        if not (np.abs(pairs) <= (90.0, 180.0)).all():  # False for NaN too
+            raise UsageError("a coordinate is not on the globe: latitude comes first, in degrees")
+        return self._encoders.locations(pairs)
+
+    def posteriors(self, embeddings: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Yields for each of the image embeddings (N, d) its posterior (M,) over the gallery, sum 1."""
+        return self._retrieval.posteriors(embeddings)
+
+    def _image_batches(
+        self, paths: Iterable[str | os.PathLike[str]], exif: bool, exclude: Collection[str]
+    ) -> Iterator[list[EncodedImage]]:
+        _refuse_single(paths, "paths")
+        _ = self._encoders.image_encoder  # fails now, not at the first photo
+        photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
+        return self._encoders.images(photos, exif=exif)
 
     def locate(
         self,
@@ -190,21 +219,7 @@ class Geolocator:
             BundleError: the image encoder cannot be used.
         """
         wish = _Wish(top_k, ranking, concepts)
-        _refuse_single(paths, "paths")
-        _ = self._encoder  # fails now, not at the first photo
-        photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
-        return self._locate(photos, wish, exif)
-
-    def _locate(self, photos: Iterator[str], wish: _Wish, exif: bool) -> Iterator[Prediction]:
-        size = self.bundle.manifest.image.size
-        for batch in decode_batches(photos, size, self._batch_size, self._decode, exif=exif):
-            pixels = [item.pixels for item in batch if item.pixels is not None]
-            placed = self._place(self._encode(pixels)) if pixels else iter(())
-            for item in batch:
-                if item.pixels is None:
-                    yield Prediction(item.photo, model=self.bundle.manifest.name, error=item.error)
-                else:
-                    yield self._predict(item, *next(placed), wish)
+        return self._place(self._image_batches(paths, exif, exclude), wish)
 
     def locate_features(
         self,
@@ -227,20 +242,7 @@ class Geolocator:
             BundlePartMissing: the bundle has no image head of its own.
         """
         wish = _Wish(top_k, ranking, concepts)
-        width = self.bundle.manifest.feature_dim
-        if features.ndim != 2 or features.shape[1] != width or features.dtype.kind not in "fiu":
-            raise UsageError(
-                f"features of {self.bundle.manifest.name} are numbers of the shape (N, {width}), "
-                f"not {features.dtype} {features.shape}"
-            )
-        _ = self._head
-        return self._locate_features(features, name, wish)
-
-    def _locate_features(self, features: NDArray[Any], name: str, wish: _Wish) -> Iterator[Prediction]:
-        for start in range(0, len(features), FEATURE_BLOCK):
-            block = np.asarray(features[start : start + FEATURE_BLOCK], dtype=np.float32)
-            for row, placed in enumerate(self._place(self._head(block)), start=start):
-                yield self._predict(DecodedItem(f"{name}#{row}"), *placed, wish)
+        return self._place(self._encoders.features(features, name), wish)
 
     def query(
         self, texts: Sequence[str], *, top_k: int = 1, ranking: Ranking = "merged"
@@ -253,56 +255,25 @@ class Geolocator:
         """
         wish = _Wish(top_k, ranking, concepts=0)
         _refuse_single(texts, "texts")
-        if not all(text.strip() for text in texts):
-            raise UsageError("a text to look for is empty")
-        _ = self._text_encoder
-        return self._query(texts, wish)
+        return self._place(self._encoders.texts(texts), wish)
 
-    def _query(self, texts: Sequence[str], wish: _Wish) -> Iterator[Prediction]:
-        for text in texts:
-            tokens = self._text_encoder.tokenizer([text])
-            notes = ("truncated",) if tokens.truncated[0] else ()
-            (placed,) = self._place(self._text_encoder(tokens))
-            yield self._predict(DecodedItem(text), *placed, wish, notes)
+    def _place(self, batches: Iterator[list[EncodedImage]], wish: _Wish) -> Iterator[Prediction]:
+        for batch in batches:
+            embeddings = [image.embedding for image in batch if image.embedding is not None]
+            posteriors = self.posteriors(np.stack(embeddings)) if embeddings else iter(())
+            for image in batch:
+                if image.embedding is None:
+                    yield Prediction(image.photo, model=self.bundle.manifest.name, error=image.error)
+                else:
+                    yield self._predict(image, next(posteriors), wish)
 
-    def _encode(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Photos (S, S, 3) to image embeddings (N, d); smaller batches from then on where memory runs out."""
-        embeddings: list[NDArray[np.float32]] = []
-        done = 0
-        while done < len(pixels):
-            try:
-                embeddings.append(self._encoder(np.stack(pixels[done : done + self._batch_size])))
-            except MemoryError:
-                if self._batch_size == 1:
-                    raise
-                self._batch_size = min(self._batch_size, len(pixels)) // 2 or 1
-                if not self._said_halved:
-                    self._say("not enough memory for a batch: going on with smaller ones")
-                    self._said_halved = True
-                continue
-            done += len(embeddings[-1])
-        return np.concatenate(embeddings)
-
-    def _place(
-        self, embeddings: NDArray[np.float32]
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Each of the embeddings (N, d) with its posterior (M,); NaN where the embedding has NaN."""
-        return zip(embeddings, self._retrieval.posteriors(embeddings), strict=True)
-
-    def _predict(
-        self,
-        item: DecodedItem,
-        embedding: NDArray[np.float32],
-        posterior: NDArray[np.float32],
-        wish: _Wish,
-        notes: tuple[str, ...] = (),
-    ) -> Prediction:
+    def _predict(self, image: EncodedImage, posterior: NDArray[np.float32], wish: _Wish) -> Prediction:
         model = self.bundle.manifest.name
-        truth = item.facts.position if item.facts else None
-        notes += item.facts.notes if item.facts else ()
+        truth = image.facts.position if image.facts else None
+        notes = image.notes + (image.facts.notes if image.facts else ())
         if not np.isfinite(posterior).all():
             error = "the model gave no number for this photo"
-            return Prediction(item.photo, exif=truth, model=model, notes=notes, error=error)
+            return Prediction(image.photo, exif=truth, model=model, notes=notes, error=error)
         ranked = self.gallery.rank(posterior, wish.top_k, wish.ranking)
         positions = [Position(*map(float, self.gallery.coordinates[index])) for index, _ in ranked]
         candidates = tuple(
@@ -320,9 +291,9 @@ class Geolocator:
         )
         concepts: tuple[Concept, ...] = ()
         if wish.concepts and self._concepts is not None:
-            concepts = self._concepts.strongest(embedding, wish.concepts)
+            concepts = self._concepts.strongest(image, wish.concepts)
             notes += (ZERO_SHOT,) if concepts and self._concepts.kind == ZERO_SHOT else ()
-        return Prediction(item.photo, candidates, concepts, truth, model, notes)
+        return Prediction(image.photo, candidates, concepts, truth, model, notes)
 
     def _names(self, positions: list[Position]) -> list[NamedPosition | None]:
         first = self._namer.names(positions[: self._named_ranks])

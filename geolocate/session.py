@@ -70,15 +70,15 @@ def _first_line(error: Exception) -> str:
 
 
 def _run(
-    session: onnxruntime.InferenceSession, output: str, inputs: dict[str, NDArray[Any]]
-) -> NDArray[np.float32]:
-    """One output of a graph.
+    session: onnxruntime.InferenceSession, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]
+) -> list[NDArray[np.float32]]:
+    """The named outputs of a graph.
 
     Raises:
         MemoryError: the device has too little memory for these inputs.
     """
     try:
-        result: NDArray[np.float32] = session.run([output], inputs)[0]
+        result: list[NDArray[np.float32]] = session.run(list(outputs), inputs)
     except Exception as error:  # ONNX Runtime has no common base class of its exceptions
         if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
             raise MemoryError(_first_line(error)) from error
@@ -91,17 +91,21 @@ def _check(
     name: str,
     inputs: dict[str, tuple[str, Sequence[int | None]]],
     outputs: dict[str, tuple[str, Sequence[int | None]]],
+    optional: Sequence[str] = (),
 ) -> None:
-    """Raises BundleDamaged where a graph's names, types or fixed sizes are not the ones that are expected."""
+    """Raises BundleDamaged where a graph's names, types or fixed sizes are not the ones that are expected.
+
+    Outputs that are `optional` need not be there.
+    """
     for kind, nodes, expected in (
         ("input", session.get_inputs(), inputs),
         ("output", session.get_outputs(), outputs),
     ):
         found = {node.name: node for node in nodes}
-        if set(found) != set(expected):
+        if not set(expected) - set(optional) <= set(found) <= set(expected):
             raise BundleDamaged(f"{name} has the {kind}s {sorted(found)}, expected {sorted(expected)}")
-        for key, (dtype, shape) in expected.items():
-            node = found[key]
+        for key, node in found.items():
+            dtype, shape = expected[key]
             fits = len(node.shape) == len(shape) and all(
                 want is None or not isinstance(have, int) or have == want
                 for have, want in zip(node.shape, shape, strict=True)
@@ -119,8 +123,21 @@ def _pad_rows(array: NDArray[Any], rows: int) -> NDArray[Any]:
     return array if missing <= 0 else np.concatenate((array, np.repeat(array[-1:], missing, axis=0)))
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What an image graph gives for N photos.
+
+    Attributes:
+        embeddings: float32 (N, d), L2-normalised; a row of NaN is the caller's to find.
+        concept_scores: float32 (N, K), L2-normalised, of graphs with a trained concept projection; else None.
+    """
+
+    embeddings: NDArray[np.float32]
+    concept_scores: NDArray[np.float32] | None = None
+
+
 class _ToEmbeddings:
-    """A graph from rows to `image_embedding` (N, d).
+    """A graph from rows to `image_embedding` (N, d) and, where a concept module is in it, `concept_scores`.
 
     Raises:
         BundlePartMissing, BundleDamaged, DeviceError: see :func:`open_session`.
@@ -137,20 +154,24 @@ class _ToEmbeddings:
         manifest = bundle.manifest
         self.session = open_session(bundle.file(name), device, threads)
         self._input, dtype, shape = inputs
-        embedding = ("float", (None, manifest.embedding_dim))
-        _check(self.session, name, {self._input: (dtype, shape)}, {"image_embedding": embedding})
+        outputs: dict[str, tuple[str, Sequence[int | None]]] = {
+            "image_embedding": ("float", (None, manifest.embedding_dim)),
+            "concept_scores": ("float", (None, manifest.concept_count)),
+        }
+        _check(self.session, name, {self._input: (dtype, shape)}, outputs, optional=["concept_scores"])
+        found = {node.name for node in self.session.get_outputs()}
+        self._outputs = [output for output in outputs if output in found]
         # A dynamically quantised graph takes its scale over the whole batch: such graphs take one row only.
         rows = self.session.get_inputs()[0].shape[0]
         self._fixed_rows = rows if isinstance(rows, int) else None
 
-    def _run(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+    def _run(self, rows: NDArray[Any]) -> Embedded:
         step = self._fixed_rows or len(rows)
         blocks = [
-            _run(self.session, "image_embedding", {self._input: rows[start : start + step]})
+            _run(self.session, self._outputs, {self._input: rows[start : start + step]})
             for start in range(0, len(rows), step)
         ]
-        result: NDArray[np.float32] = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return result
+        return Embedded(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
 class ImageEncoder(_ToEmbeddings):
@@ -163,8 +184,8 @@ class ImageEncoder(_ToEmbeddings):
         pixels = ("pixels", "uint8", (None, side, side, 3))
         super().__init__(bundle, image_encoder_name(precision), device, threads, pixels)
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (N, S, S, 3) to L2-normalised float32 (N, d); a row of NaN is the caller's to find."""
+    def __call__(self, pixels: NDArray[np.uint8]) -> Embedded:
+        """Of uint8 (N, S, S, 3)."""
         return self._run(pixels)
 
 
@@ -175,9 +196,11 @@ class ImageHead(_ToEmbeddings):
         features = ("features", "float", (None, bundle.manifest.feature_dim))
         super().__init__(bundle, IMAGE_HEAD, device, threads, features)
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (N, c), norms as the backbone gave them, to L2-normalised float32 (N, d)."""
-        return self._run(_pad_rows(features, MIN_PRODUCT_ROWS))[: len(features)]
+    def __call__(self, features: NDArray[np.float32]) -> Embedded:
+        """Of float32 (N, c), norms as the backbone gave them."""
+        padded = self._run(_pad_rows(features, MIN_PRODUCT_ROWS))
+        count, scores = len(features), padded.concept_scores
+        return Embedded(padded.embeddings[:count], None if scores is None else scores[:count])
 
 
 class LocationEncoder:
@@ -199,7 +222,8 @@ class LocationEncoder:
     def __call__(self, coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (N, 2) of :func:`geolocate.equal_earth.project` to L2-normalised float32 (N, d)."""
         padded = _pad_rows(coordinates, MIN_PRODUCT_ROWS)
-        return _run(self.session, "location_embedding", {"coordinates": padded})[: len(coordinates)]
+        (embeddings,) = _run(self.session, ["location_embedding"], {"coordinates": padded})
+        return embeddings[: len(coordinates)]
 
 
 @dataclass(frozen=True)
@@ -256,9 +280,9 @@ class Retrieval:
         rows = max(MIN_PRODUCT_ROWS, POSTERIOR_BLOCK_BYTES // (4 * len(self.gallery)))
         for start in range(0, len(embeddings), rows):
             block = embeddings[start : start + rows]
-            posterior = _run(
+            (posterior,) = _run(
                 self.session,
-                "posterior",
+                ["posterior"],
                 {
                     "image_embedding": _pad_rows(block, MIN_PRODUCT_ROWS),
                     "gallery": self.gallery,

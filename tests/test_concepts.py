@@ -13,6 +13,7 @@ import pytest
 from geolocate import Geolocator
 from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, load_bundle, read_bundle, write_manifest
 from geolocate.concepts import ConceptBank
+from geolocate.encoding import EncodedImage
 from geolocate.errors import BundleDamaged
 
 
@@ -32,7 +33,7 @@ def with_concepts(tmp_path: Path) -> Path:
 def listed_with(baseline: str) -> str:
     """Three concepts, the last with this baseline."""
     concept = '{"name": "dune", "baseline": '
-    return f'{{"kind": "x", "concepts": [{concept}0}}, {concept}0}}, {concept}{baseline}}}]}}'
+    return f'{{"kind": "zero-shot", "concepts": [{concept}0}}, {concept}0}}, {concept}{baseline}}}]}}'
 
 
 def test_the_score_is_the_cosine_above_the_average_photo(with_concepts: Path) -> None:
@@ -40,11 +41,11 @@ def test_the_score_is_the_cosine_above_the_average_photo(with_concepts: Path) ->
     assert bank is not None
     embedding = np.zeros(128, dtype=np.float32)
     embedding[0], embedding[1] = 0.6, 0.8
-    found = bank.strongest(embedding, 5)
+    found = bank.strongest(EncodedImage("a.jpg", embedding), 5)
     assert [concept.name for concept in found] == ["souk", "dune"]
     assert [concept.score for concept in found] == pytest.approx([0.7, 0.5])
-    assert bank.strongest(embedding, 1) == found[:1]
-    assert bank.strongest(-embedding, 5)[0].name == "forest"
+    assert bank.strongest(EncodedImage("a.jpg", embedding), 1) == found[:1]
+    assert bank.strongest(EncodedImage("a.jpg", -embedding), 5)[0].name == "forest"
 
 
 def test_rows_carry_concepts_and_say_that_nobody_trained_them(
@@ -69,7 +70,7 @@ def test_a_bundle_without_concepts_shows_none() -> None:
         "",
         "[]",
         "{}",
-        '{"kind": "x", "concepts": [{"name": "dune"}]}',
+        '{"kind": "zero-shot", "concepts": [{"name": "dune"}]}',
         listed_with("NaN"),
         listed_with("1" + "0" * 400),
         "[" * 99999,

@@ -22,6 +22,7 @@ import geolocate.geolocator as pipeline
 from geolocate import Geolocator
 from geolocate.errors import BundlePartMissing, DeviceError, UsageError
 from geolocate.records import Prediction
+from geolocate.session import Embedded
 from geolocate.writers.rows import rows_of
 
 
@@ -101,14 +102,14 @@ def test_a_photo_for_which_the_model_gives_nan_does_not_take_its_batch_along(
     starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = list(starter.locate([drawn_photos]))
-    encode = starter._encode
+    encode = starter._encoders.image_encoder
 
-    def with_nan(pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        embeddings = encode(pixels).copy()
-        embeddings[1:2] = np.nan
-        return embeddings
+    def with_nan(pixels: NDArray[np.uint8]) -> Embedded:
+        embedded = encode(pixels)
+        embedded.embeddings[1:2] = np.nan
+        return embedded
 
-    monkeypatch.setattr(starter, "_encode", with_nan)
+    monkeypatch.setattr(starter._encoders, "image_encoder", with_nan)
     found = list(starter.locate([drawn_photos]))
     assert found[1].error == "the model gave no number for this photo"
     assert found[1].candidates == ()
@@ -134,7 +135,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller_and_said_once(
     said: list[str] = []
     small = Geolocator.load("starter", device="cpu", batch_size=4, say=said.append)
     expected = written(list(small.locate([drawn_photos])))
-    session = small._encoder.session
+    session = small._encoders.image_encoder.session
 
     class Limited:
         def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
@@ -143,7 +144,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller_and_said_once(
             found: list[NDArray[np.float32]] = session.run(outputs, inputs)
             return found
 
-    monkeypatch.setattr(small._encoder, "session", Limited())
+    monkeypatch.setattr(small._encoders.image_encoder, "session", Limited())
     assert written(list(small.locate([drawn_photos]))) == expected
     assert said == ["not enough memory for a batch: going on with smaller ones"]
 
@@ -157,7 +158,7 @@ def test_another_fault_of_the_runtime_is_not_taken_for_a_lack_of_memory(
         def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> None:
             raise Fail("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned")
 
-    monkeypatch.setattr(broken._encoder, "session", Broken())
+    monkeypatch.setattr(broken._encoders.image_encoder, "session", Broken())
     with pytest.raises(Fail):
         list(broken.locate([drawn_photos]))
 
@@ -320,7 +321,7 @@ def test_features_give_what_the_photos_give(starter: Geolocator) -> None:
     assert [p.error is None for p in found] == [row != 3 for row in range(600)]
     alone = next(iter(starter.locate_features(features[299:300], name="f.npy", top_k=2)))
     assert alone.candidates == found[299].candidates
-    expected = starter._head(np.asarray(features[:1], dtype=np.float32))
+    expected = starter._encoders.image_head(np.asarray(features[:1], dtype=np.float32)).embeddings
     np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, atol=1e-5)
 
 

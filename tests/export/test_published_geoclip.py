@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from geolocate.bundle import MODALITY_MEANS, TEXT_ENCODER, TOKENIZER, image_encoder_name, load_bundle
 from geolocate.concepts import ConceptBank
+from geolocate.encoding import EncodedImage
 from geolocate.errors import ParityError, UsageError
 from geolocate.session import ImageEncoder, ImageHead
 from geolocate.text import ModalityMeans, TextEncoder
@@ -106,9 +107,11 @@ def test_each_precision_has_its_own_row(built: Path) -> None:
 def test_int8_rows_do_not_depend_on_batch_mates(built: Path) -> None:
     encoder = ImageEncoder(load_bundle(built), "cpu", "int8")
     pixels = generated_photos(8, 32, seed=4)
-    together = encoder(pixels)
-    assert np.array_equal(np.concatenate([encoder(row[None]) for row in pixels]), together)
-    assert np.array_equal(np.concatenate([encoder(pixels[:3]), encoder(pixels[3:])]), together)
+    together = encoder(pixels).embeddings
+    assert np.array_equal(np.concatenate([encoder(row[None]).embeddings for row in pixels]), together)
+    assert np.array_equal(
+        np.concatenate([encoder(part).embeddings for part in (pixels[:3], pixels[3:])]), together
+    )
 
 
 def test_float16_is_checked_by_onnx_with_the_same_interface(built: Path) -> None:
@@ -201,8 +204,8 @@ def test_concepts_of_the_bundle_are_zero_shot_and_every_one_has_a_baseline(built
     np.testing.assert_allclose(np.linalg.norm(bank.basis, axis=1), 1, atol=1e-5)
     means = ModalityMeans.load(built / MODALITY_MEANS)
     average = means.image_norm * means.image / np.linalg.norm(means.image)
-    embedding = ImageHead(load_bundle(built), "cpu")(average[None].astype(np.float32))[0]
-    assert (
-        bank.strongest(embedding, 50) == ()
-        or max(concept.score for concept in bank.strongest(embedding, 50)) < 1e-4
-    ), "the average photo shows nothing in particular"
+    embedding = ImageHead(load_bundle(built), "cpu")(average[None].astype(np.float32)).embeddings[0]
+    found = bank.strongest(EncodedImage("average", embedding), 50)
+    assert max((concept.score for concept in found), default=0.0) < 1e-4, (
+        "the average photo shows nothing in particular"
+    )

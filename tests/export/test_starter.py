@@ -87,16 +87,16 @@ def test_its_graph_equals_its_checkpoint(starter: bundle.Bundle) -> None:
     model = load_checkpoint(starter.path / "checkpoint")
     with torch.inference_mode():
         expected = model.image_encoder(torch.from_numpy(photos)).numpy()
-    np.testing.assert_allclose(ImageEncoder(starter, "cpu")(photos), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ImageEncoder(starter, "cpu")(photos).embeddings, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_photos_embedding_is_the_same_bits_at_batch_1_3_and_8(starter: bundle.Bundle, threads: int) -> None:
     photos = generated_photos(8, starter.manifest.image.size, seed=8)
     encoder = ImageEncoder(starter, "cpu", threads=threads)
-    whole = encoder(photos)
+    whole = encoder(photos).embeddings
     for batch in (1, 3):
-        parts = np.concatenate([encoder(photos[at : at + batch]) for at in range(0, 8, batch)])
+        parts = np.concatenate([encoder(photos[at : at + batch]).embeddings for at in range(0, 8, batch)])
         assert np.array_equal(parts, whole), f"batch {batch}"
 
 
@@ -120,7 +120,9 @@ def test_exporting_its_checkpoint_gives_its_embeddings_back(
 ) -> None:
     assert exported.manifest.name == "mine"
     photos = generated_photos(3, starter.manifest.image.size, seed=9)
-    assert np.array_equal(ImageEncoder(exported, "cpu")(photos), ImageEncoder(starter, "cpu")(photos))
+    assert np.array_equal(
+        ImageEncoder(exported, "cpu")(photos).embeddings, ImageEncoder(starter, "cpu")(photos).embeddings
+    )
     assert exported.manifest.parity["image_encoder"]["max_abs_difference"] <= 1e-5
     assert exported.manifest.parity["top1_drift_km"] == 0
 

@@ -129,7 +129,7 @@ def test_the_gallery_carries_weights_places_and_embeddings(exported: bundle.Bund
 
 def test_the_runtime_opens_what_was_exported(exported: bundle.Bundle, model: GeoModel) -> None:
     photos = generated_photos(4, 64)
-    embeddings = ImageEncoder(exported, "cpu")(photos)
+    embeddings = ImageEncoder(exported, "cpu")(photos).embeddings
     with torch.inference_mode():
         np.testing.assert_allclose(embeddings, model.image_encoder(torch.from_numpy(photos)), atol=1e-6)
     gallery = Gallery.from_bundle(exported)

@@ -1,0 +1,188 @@
+"""Photos, features, texts and coordinates to embeddings: the encoders of a bundle, opened when first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geolocate.bundle import Bundle
+from geolocate.decoding import DecodeOptions, decode_batches
+from geolocate.device import BATCH_SIZE
+from geolocate.equal_earth import project
+from geolocate.errors import UsageError
+from geolocate.exif import ExifFacts
+from geolocate.session import Embedded, ImageEncoder, ImageHead, LocationEncoder
+from geolocate.text import TextEncoder
+
+#: Features that go through the image head together, and coordinates through the location encoder.
+FEATURE_BLOCK = 256
+LOCATION_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """One photo, or one row of features, after the image encoder.
+
+    Attributes:
+        photo: the path as reached from the argument, of a row `NAME#row`.
+        embedding: float32 (d,), L2-normalised; None where there is an error.
+        concept_scores: float32 (K,), L2-normalised, of bundles with a trained concept module; else None.
+        facts: what EXIF says, where it was asked for.
+        notes: tokens about the input.
+        error: why the photo failed, or None.
+    """
+
+    photo: str
+    embedding: NDArray[np.float32] | None = None
+    concept_scores: NDArray[np.float32] | None = None
+    facts: ExifFacts | None = None
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Encoders:
+    """The encoders of a bundle on one device.
+
+    Args:
+        precision: of the image encoder, one that the bundle has.
+        batch_size: photos in one call of the image encoder; None takes what suits the device. It shrinks
+            where memory runs out.
+        decode: how photos are decoded.
+        say: called with each message for the user.
+
+    Raises:
+        BundleError, DeviceError: at first use, where the part that is needed is missing or cannot be used.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: Literal["cuda", "cpu"],
+        precision: str,
+        *,
+        batch_size: int | None,
+        decode: DecodeOptions,
+        say: Callable[[str], None],
+    ) -> None:
+        self.bundle = bundle
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size or BATCH_SIZE[device]
+        self.decode = decode
+        self._say = say
+        self._said_halved = False
+
+    @cached_property
+    def image_encoder(self) -> ImageEncoder:
+        """Pixels to embeddings."""
+        return ImageEncoder(self.bundle, self.device, self.precision)
+
+    @cached_property
+    def image_head(self) -> ImageHead:
+        """The backbone's raw features to embeddings."""
+        return ImageHead(self.bundle, self.device)
+
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """Text to the space of image embeddings."""
+        return TextEncoder(self.bundle, self.device)
+
+    @cached_property
+    def location_encoder(self) -> LocationEncoder:
+        """Coordinates to embeddings."""
+        return LocationEncoder(self.bundle, self.device)
+
+    def images(self, photos: Iterator[str], *, exif: bool) -> Iterator[list[EncodedImage]]:
+        """Photos in order, by batch; one that fails has an error and stops no other."""
+        size = self.bundle.manifest.image.size
+        for batch in decode_batches(photos, size, self.batch_size, self.decode, exif=exif):
+            pixels = [item.pixels for item in batch if item.pixels is not None]
+            rows = iter(_rows(self._encode(pixels)) if pixels else ())
+            yield [
+                EncodedImage(item.photo, facts=item.facts, error=item.error)
+                if item.pixels is None
+                else EncodedImage(item.photo, *next(rows), facts=item.facts)
+                for item in batch
+            ]
+
+    def features(self, features: NDArray[Any], name: str) -> Iterator[list[EncodedImage]]:
+        """Rows of the backbone's raw features (N, c), in blocks; see :meth:`Geolocator.locate_features`.
+
+        Raises:
+            UsageError: they are not (N, c).
+        """
+        width = self.bundle.manifest.feature_dim
+        if features.ndim != 2 or features.shape[1] != width or features.dtype.kind not in "fiu":
+            raise UsageError(
+                f"features of {self.bundle.manifest.name} are numbers of the shape (N, {width}), "
+                f"not {features.dtype} {features.shape}"
+            )
+        _ = self.image_head
+        return self._features(features, name)
+
+    def _features(self, features: NDArray[Any], name: str) -> Iterator[list[EncodedImage]]:
+        for start in range(0, len(features), FEATURE_BLOCK):
+            block = np.asarray(features[start : start + FEATURE_BLOCK], dtype=np.float32)
+            yield [
+                EncodedImage(f"{name}#{row}", *encoded)
+                for row, encoded in enumerate(_rows(self.image_head(block)), start=start)
+            ]
+
+    def texts(self, texts: Sequence[str]) -> Iterator[list[EncodedImage]]:
+        """Texts, one by one, as if they were photos.
+
+        Raises:
+            UsageError: a text is empty.
+        """
+        if not all(text.strip() for text in texts):
+            raise UsageError("a text to look for is empty")
+        _ = self.text_encoder
+        return self._texts(texts)
+
+    def _texts(self, texts: Sequence[str]) -> Iterator[list[EncodedImage]]:
+        for text in texts:
+            tokens = self.text_encoder.tokenizer([text])
+            notes = ("truncated",) if tokens.truncated[0] else ()
+            (embedding,) = self.text_encoder(tokens)
+            yield [EncodedImage(text, embedding, notes=notes)]
+
+    def locations(self, coordinates: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Degrees (N, 2), latitude first, to L2-normalised embeddings (N, d)."""
+        projected = project(coordinates).astype(np.float32)  # (N, 2)
+        blocks = [
+            self.location_encoder(projected[start : start + LOCATION_BLOCK])
+            for start in range(0, len(projected), LOCATION_BLOCK)
+        ]
+        return np.concatenate(blocks or [np.empty((0, self.bundle.manifest.embedding_dim), np.float32)])
+
+    def _encode(self, pixels: Sequence[NDArray[np.uint8]]) -> Embedded:
+        """Photos (S, S, 3); in smaller batches from then on where memory runs out."""
+        parts: list[Embedded] = []
+        done = 0
+        while done < len(pixels):
+            try:
+                parts.append(self.image_encoder(np.stack(pixels[done : done + self.batch_size])))
+            except MemoryError:
+                if self.batch_size == 1:
+                    raise
+                self.batch_size = min(self.batch_size, len(pixels)) // 2 or 1
+                if not self._said_halved:
+                    self._say("not enough memory for a batch: going on with smaller ones")
+                    self._said_halved = True
+                continue
+            done += len(parts[-1].embeddings)
+        scores = [part.concept_scores for part in parts if part.concept_scores is not None]
+        return Embedded(
+            np.concatenate([part.embeddings for part in parts]), np.concatenate(scores) if scores else None
+        )
+
+
+def _rows(embedded: Embedded) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
+    """Embedding and concept scores of each photo."""
+    for row, embedding in enumerate(embedded.embeddings):
+        yield embedding, None if embedded.concept_scores is None else embedded.concept_scores[row]
