@@ -109,9 +109,8 @@ def test_int8_rows_do_not_depend_on_batch_mates(built: Path) -> None:
     pixels = generated_photos(8, 32, seed=4)
     together = encoder(pixels).embeddings
     assert np.array_equal(np.concatenate([encoder(row[None]).embeddings for row in pixels]), together)
-    assert np.array_equal(
-        np.concatenate([encoder(part).embeddings for part in (pixels[:3], pixels[3:])]), together
-    )
+    parts = [encoder(part).embeddings for part in (pixels[:3], pixels[3:])]
+    assert np.array_equal(np.concatenate(parts), together)
 
 
 def test_float16_is_checked_by_onnx_with_the_same_interface(built: Path) -> None:
@@ -206,6 +205,5 @@ def test_concepts_of_the_bundle_are_zero_shot_and_every_one_has_a_baseline(built
     average = means.image_norm * means.image / np.linalg.norm(means.image)
     embedding = ImageHead(load_bundle(built), "cpu")(average[None].astype(np.float32)).embeddings[0]
     found = bank.strongest(EncodedImage("average", embedding), 50)
-    assert max((concept.score for concept in found), default=0.0) < 1e-4, (
-        "the average photo shows nothing in particular"
-    )
+    most = max((concept.score for concept in found), default=0.0)
+    assert most < 1e-4, "the average photo shows nothing in particular"
