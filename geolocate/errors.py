@@ -19,6 +19,7 @@ GeolocateError                     something the user can act on; its text is th
 ├── TableError                     a table of photos and positions that cannot be read as one
 ├── ConceptSetError                a file of concepts that cannot be taken; names the concept
 ├── OutputError                    results cannot be written where asked
+├── TrainingError                  a training cannot begin or go on
 ├── ExtraMissing                   an optional dependency is not installed; names the extra
 └── ParityError                    an exported graph disagrees with the torch encoder
 """
@@ -96,6 +97,10 @@ class TableError(GeolocateError):
 
 class OutputError(GeolocateError):
     """Results cannot be written where asked."""
+
+
+class TrainingError(GeolocateError):
+    """A training cannot begin or go on: nothing to learn from, another training's folder, no finite loss."""
 
 
 class ExtraMissing(GeolocateError):
