@@ -24,6 +24,7 @@ from geolocate.decoding import DecodeOptions
 from geolocate.device import Device, choose_device, choose_precision
 from geolocate.encoding import EncodedImage, Encoders
 from geolocate.errors import DeviceError, UsageError
+from geolocate.extra_points import Posterior
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
 from geolocate.photos import find_photos
@@ -265,23 +266,23 @@ class Geolocator:
                 if image.embedding is None:
                     yield Prediction(image.photo, model=self.bundle.manifest.name, error=image.error)
                 else:
-                    yield self._predict(image, next(posteriors), wish)
+                    yield self._predict(image, Posterior(self.gallery, next(posteriors)), wish)
 
-    def _predict(self, image: EncodedImage, posterior: NDArray[np.float32], wish: _Wish) -> Prediction:
+    def _predict(self, image: EncodedImage, posterior: Posterior, wish: _Wish) -> Prediction:
         model = self.bundle.manifest.name
         truth = image.facts.position if image.facts else None
         notes = image.notes + (image.facts.notes if image.facts else ())
-        if not np.isfinite(posterior).all():
+        if not posterior.is_finite():
             error = "the model gave no number for this photo"
             return Prediction(image.photo, exif=truth, model=model, notes=notes, error=error)
-        ranked = self.gallery.rank(posterior, wish.top_k, wish.ranking)
-        positions = [Position(*map(float, self.gallery.coordinates[index])) for index, _ in ranked]
+        ranked = posterior.rank(wish.top_k, wish.ranking)
+        positions = [posterior.position(index) for index, _ in ranked]
         candidates = tuple(
             Candidate(
                 rank=rank,
                 position=position,
                 probability=probability,
-                radius_km=self.gallery.credible_radius_km(index, posterior) if rank == 1 else None,
+                radius_km=posterior.credible_radius_km(index) if rank == 1 else None,
                 named=named,
                 error_km=geodesic_km(position, truth) if truth else None,
             )

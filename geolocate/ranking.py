@@ -80,6 +80,18 @@ class Neighbours:
         order = np.argsort(keys, kind="stable")
         return cls(np.ascontiguousarray(vectors.T), order, keys[order], radius_km)
 
+    def extended(self, vectors: NDArray[np.float64]) -> Neighbours:
+        """The same with further points (E, 3), which get the indices from M on; cheap for a few."""
+        keys = self._keys(self._cubes(vectors, self.radius_km), self.radius_km)  # (E,)
+        by_key = np.argsort(keys, kind="stable")
+        at = np.searchsorted(self.keys, keys[by_key], side="right")
+        return Neighbours(
+            np.concatenate((self.axes, vectors.T), axis=1),
+            np.insert(self.order, at, by_key + self.axes.shape[1]),
+            np.insert(self.keys, at, keys[by_key]),
+            self.radius_km,
+        )
+
     @staticmethod
     def _cubes(vectors: NDArray[np.float64], radius_km: float) -> NDArray[np.int64]:
         side = radius_km / EARTH_RADIUS_KM * _SLACK

@@ -19,6 +19,7 @@ LAYERS = (
     (
         "gallery",
         "gallery_csv",
+        "extra_points",
         "position_table",
         "ranking",
         "concepts",
