@@ -1,4 +1,7 @@
-"""Checkpoints: a folder with `config.json` and `weights.safetensors`. No pickles: nothing is executed."""
+"""Checkpoints: a folder with `config.json` and `weights.safetensors`. No pickles: nothing is executed.
+
+A backbone that is an ONNX graph lies beside them as it is, named by the configuration with its SHA-256.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from geolocate.errors import BundleDamaged, BundleNotFound
+from geolocate.errors import BundleDamaged, BundleNotFound, WeightsError
 from geolocate_export.model import GeoModel, ModelConfig
+from geolocate_export.onnx_backbone import OnnxTower
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -22,6 +26,8 @@ def save_checkpoint(model: GeoModel, folder: Path, dtype: torch.dtype | None = N
         name: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
+    if isinstance(model.image_encoder.backbone, OnnxTower):
+        model.image_encoder.backbone.save(folder)
     (folder / CONFIG_NAME).write_text(model.config.to_json(), encoding="utf-8")
     save_file(weights, folder / WEIGHTS_NAME)
 
@@ -52,6 +58,11 @@ def load_checkpoint(folder: Path) -> GeoModel:
     except (OSError, SafetensorError, RuntimeError) as error:
         problem = str(error).splitlines()[0]
         raise BundleDamaged(f"{weights_path} cannot be loaded: {problem}") from error
+    if isinstance(model.image_encoder.backbone, OnnxTower):
+        try:
+            model.image_encoder.backbone.load(folder / model.image_encoder.backbone.config.file)
+        except WeightsError as error:
+            raise BundleDamaged(str(error)) from error
     return model.eval()
 
 

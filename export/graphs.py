@@ -16,6 +16,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from geolocate_export.model import ImageEncoder, LocationEncoder
+from geolocate_export.onnx_backbone import OnnxTower
+from geolocate_export.onnx_merge import with_onnx_backbone
 
 OPSET = 20
 #: IR version that OPSET was released with; helper would write the newest, which older runtimes refuse.
@@ -42,6 +44,10 @@ class _ImageHead(nn.Module):
 
 def image_encoder_graph(encoder: ImageEncoder, image_size: int) -> ModelProto:
     """`pixels` uint8 (N, S, S, 3) to `image_embedding` float32 (N, d)."""
+    if isinstance(encoder.backbone, OnnxTower):
+        head = image_head_graph(encoder, encoder.config.feature_dim)
+        mean, std = encoder.pixel_mean.numpy(), encoder.pixel_std.numpy()
+        return _finish(with_onnx_backbone(encoder.backbone, mean, std, head))
     pixels = torch.zeros((TRACE_ROWS, image_size, image_size, 3), dtype=torch.uint8)
     return _export(encoder, pixels, "pixels", "image_embedding")
 

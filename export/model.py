@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from geolocate.equal_earth import A1, A2, A3, A4, SCALE
 from geolocate_export.concept_alignment import ConceptAlignment, ConceptConfig
+from geolocate_export.onnx_backbone import OnnxImageConfig, OnnxTower
 
 #: CLIP's and GeoCLIP's first logit_scale: a temperature of 0.07.
 INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
@@ -96,7 +97,7 @@ class LocationConfig:
 class ModelConfig:
     """Both encoders, the width d of the space that they share, and the concepts where there are any."""
 
-    image: ImageConfig
+    image: ImageConfig | OnnxImageConfig
     location: LocationConfig = field(default_factory=LocationConfig)
     embedding_dim: int = 512
     concepts: ConceptConfig | None = None
@@ -119,7 +120,8 @@ class ModelConfig:
             location["sigmas"] = tuple(location["sigmas"])
             concepts = ConceptConfig(**raw["concepts"]) if raw.get("concepts") else None
             width = int(raw["embedding_dim"])
-            return cls(ImageConfig(**image), LocationConfig(**location), width, concepts)
+            kind = OnnxImageConfig if "file" in image else ImageConfig
+            return cls(kind(**image), LocationConfig(**location), width, concepts)
         except (KeyError, TypeError) as error:
             raise ValueError(f"key missing, unknown or of a wrong kind: {error}") from error
 
@@ -131,15 +133,16 @@ def unit(x: Tensor) -> Tensor:
 
 
 class ImageEncoder(nn.Module):
-    """Pixels to image embeddings: a CLIP vision tower, then Linear, ReLU, Linear."""
+    """Pixels to image embeddings: a frozen backbone (CLIP's, any ONNX one), then Linear, ReLU, Linear."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, config: ImageConfig, embedding_dim: int) -> None:
+    def __init__(self, config: ImageConfig | OnnxImageConfig, embedding_dim: int) -> None:
         super().__init__()
+        self.config = config
         width = config.feature_dim
-        self.backbone = vision_tower(config) if config.vision else None
+        self.backbone = image_tower(config)
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding_dim))
         mean, std = torch.tensor(config.mean) * PIXEL_MAX, torch.tensor(config.std) * PIXEL_MAX  # (3,), (3,)
         self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)  # (1, 3, 1, 1)
@@ -166,6 +169,13 @@ class ImageEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (N, S, S, 3) to L2-normalised embeddings (N, d)."""
         return self.head(self.features(pixels))  # (N, d)
+
+
+def image_tower(config: ImageConfig | OnnxImageConfig) -> nn.Module | None:
+    """The backbone: open_clip's with fresh weights, an ONNX graph still to be loaded, or none."""
+    if isinstance(config, OnnxImageConfig):
+        return OnnxTower(config)
+    return vision_tower(config) if config.vision else None
 
 
 def vision_tower(config: ImageConfig) -> nn.Module:
