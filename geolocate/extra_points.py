@@ -19,8 +19,8 @@ from geolocate.records import Position
 from geolocate.sphere import great_circle_km, unit_vectors
 
 #: A Gaussian on the ground as this many rings of equal probability, seen from so many directions.
-_RINGS = 20
-_DIRECTIONS = 16
+_RINGS = 64
+_DIRECTIONS = 8
 #: Distances of the rings in units of the spread: the outer edge of each share of a Rayleigh distribution, so
 #: that circles come out rather too large than too small; the last share has no edge.
 _RING_RADII = np.sqrt(-2.0 * np.log1p(-np.minimum(np.arange(1.0, _RINGS + 1.0), _RINGS - 0.5) / _RINGS))

@@ -54,9 +54,9 @@ def test_an_extra_point_near_a_gallery_point_is_one_place_with_it(three: Posteri
 
 def test_the_radius_of_one_gaussian_is_its_own_median(three: Posterior) -> None:
     alone = three.mixed(extra((10, 10, 1.0, 5.0)), 1.0)
-    assert alone.credible_radius_km(3, 0.5) == pytest.approx(5.0 * np.sqrt(2 * np.log(2)), rel=0.02)
+    assert alone.credible_radius_km(3, 0.5) == pytest.approx(5.0 * np.sqrt(2 * np.log(2)), rel=0.04)
     ninety = 5.0 * np.sqrt(2 * np.log(10))
-    assert ninety * 0.999 <= alone.credible_radius_km(3, 0.9) <= ninety * 1.2
+    assert ninety * 0.999 <= alone.credible_radius_km(3, 0.9) <= ninety * 1.06
 
 
 def test_a_mixture_that_cannot_decide_has_the_radius_of_both_places(three: Posterior) -> None:
