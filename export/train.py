@@ -7,30 +7,29 @@ views, M gallery points, K concepts, c width of the features, d of the shared sp
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from geolocate.errors import TrainingError
-from geolocate.sphere import EARTH_RADIUS_KM, unit_vectors
-from geolocate_export import concept_alignment, held_out
-from geolocate_export.coordinate_queue import CoordinateQueue, add_noise
+from geolocate_export import held_out
+from geolocate_export.coordinate_queue import CoordinateQueue
 from geolocate_export.feature_set import FeatureSet
-from geolocate_export.grounding import Geography, Grounding, concept_auc
+from geolocate_export.grounding import Geography, concept_auc
 from geolocate_export.model import GeoModel
+from geolocate_export.objective import LOSS_PARTS, Objective
 from geolocate_export.training_config import TrainingConfig
+from geolocate_export.training_metrics import METRICS_NAME, EpochMetrics, write_metrics
 from geolocate_export.training_state import (
     STATE_NAME,
     TrainingState,
@@ -39,49 +38,8 @@ from geolocate_export.training_state import (
     restore_optimiser,
 )
 
-METRICS_NAME = "metrics.csv"
-#: CLIP's bound on the factor of the cosines.
-MAX_LOGIT_SCALE = math.log(100.0)
-#: Names of what the loss is the sum of, in the order of the metrics.
-LOSS_PARTS = ("contrast", "concept_contrast", "divergence", "grounding")
 #: Random numbers of different uses come from different streams of one seed.
 _DATA_STREAM, _QUEUE_STREAM, _EPOCH_STREAM = range(3)
-
-
-@dataclass(frozen=True, slots=True)
-class EpochMetrics:
-    """One row of metrics.csv; NaN where nothing was measured.
-
-    Attributes:
-        epoch: from 1.
-        steps: of this epoch.
-        learning_rate: in this epoch.
-        loss, contrast, concept_contrast, divergence, grounding: means over the steps; the parts without their
-            weights.
-        held_out_loss, median_km, within_1_km, ..., within_2500_km: on the held-out photos.
-        concept_median_km: the same by retrieval in the concept space.
-        concept_auc: median over the concepts with facts, in the held-out regions.
-        seconds: of the whole epoch; the one value that differs when a run is repeated.
-    """
-
-    epoch: int
-    steps: int
-    learning_rate: float
-    loss: float
-    contrast: float
-    concept_contrast: float
-    divergence: float
-    grounding: float
-    held_out_loss: float = math.nan
-    median_km: float = math.nan
-    within_1_km: float = math.nan
-    within_25_km: float = math.nan
-    within_200_km: float = math.nan
-    within_750_km: float = math.nan
-    within_2500_km: float = math.nan
-    concept_median_km: float = math.nan
-    concept_auc: float = math.nan
-    seconds: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +99,7 @@ def train(
         raise TrainingError(f"{folder} holds a training; resume it or take another folder")
     while run.goes_on():
         metrics = run.epoch(on_step)
-        _write_metrics(folder / METRICS_NAME, run.history)
+        write_metrics(folder / METRICS_NAME, run.history)
         run.state().save(folder)
         on_epoch(metrics)
     return run.result()
@@ -167,21 +125,17 @@ class _Run:
         self.model, self.config, self.device = model, config, device
         self.data = _share(data, config) if data is not None else None
         self.held_out_data, self.gallery, self.geography = held_out_data, gallery, geography
-        self.grounding: Grounding | None = None
-        if geography is not None and config.grounding.weight > 0:
-            self.learned = np.flatnonzero(~geography.held_out)  # rows of the geography that are learned from
-            self.grounding = Grounding(geography.truths[:, self.learned])
-            self.truths = torch.from_numpy(geography.truths).to(device)  # (K, M)
-        if self.data is None and (self.grounding is None or config.steps is None):
-            raise TrainingError("without photos there must be geography, a grounding weight and steps")
         photos = 0 if self.data is None else len(self.data)
+        length = config.queue_length if photos else 0
+        generator = np.random.default_rng((config.seed, _QUEUE_STREAM))
+        queue = CoordinateQueue.from_gallery(gallery, length, generator)
+        self.objective = Objective(model, config, self.data, geography, queue, device)
+        self.heads = self.objective.heads
+        if not photos and (self.objective.grounding is None or config.steps is None):
+            raise TrainingError("without photos there must be geography, a grounding weight and steps")
         self.steps = config.steps or max(1, round(photos / config.batch_size))
-        self.heads = _Heads(model, self.grounding).to(device)
         self.trained = self._trained_parameters()
         self.optimiser = _optimiser(config, list(self.trained.values()))
-        generator = np.random.default_rng((config.seed, _QUEUE_STREAM))
-        length = config.queue_length if self.data is not None else 0
-        self.queue = CoordinateQueue.from_gallery(gallery, length, generator)
         self.history: list[EpochMetrics] = []
         self.best = copy_weights(self.heads)
         self.best_epoch = 0
@@ -222,7 +176,7 @@ class _Run:
         totals = torch.zeros(1 + len(LOSS_PARTS), device=self.device)  # never read before the epoch ends
         for step, rows in enumerate(self._batches(generator), 1):
             self.optimiser.zero_grad(set_to_none=True)
-            loss, parts = self._losses(rows, generator)
+            loss, parts = self.objective(rows, generator)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
             self.heads.clamp_scales()
@@ -259,77 +213,6 @@ class _Run:
         rounds = math.ceil(needed / photos)
         order = np.concatenate([generator.permutation(photos) for _ in range(rounds)])
         yield from np.array_split(order[:needed], self.steps)
-
-    def _losses(
-        self, rows: NDArray[np.intp], generator: np.random.Generator
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The loss of one step and its parts, as :data:`LOSS_PARTS`."""
-        config, model = self.config, self.model
-        places = np.empty((0, 2))
-        if self.data is not None:
-            own = self.data.coordinates[rows]
-            noisy = add_noise(own, config.noise_m, generator)  # (N, 2)
-            queued = add_noise(self.queue.coordinates, config.queue_noise_m, generator)  # (Q, 2)
-            self.queue.push(own)
-            places = np.concatenate((noisy, queued))  # (N + Q, 2)
-        ground = np.empty(0, np.intp)
-        if self.geography is not None and self.grounding is not None:
-            ground = self.learned[generator.integers(len(self.learned), size=config.grounding.points)]  # (G,)
-            all_places = np.concatenate((places, self.geography.coordinates[ground]))
-        else:
-            all_places = places
-        plane = self._send(held_out.plane_coordinates(all_places, model.config.location))  # (N + Q + G, 2)
-        with self._autocast():
-            x_loc = model.location_encoder(plane)  # (N + Q + G, d)
-        x_loc = x_loc.float()
-        nothing = x_loc.new_zeros(())
-        contrast = concept_contrast = divergence = grounding = nothing
-        alignment = config.alignment
-        if self.data is not None:
-            views = generator.integers(self.data.features.shape[1], size=len(rows))  # (N,)
-            features = self._send(self.data.features[rows, views].astype(np.float32))  # (N, c)
-            with self._autocast():
-                x_img = model.image_encoder.head(features)  # (N, d)
-            x_img = x_img.float()
-            candidates = x_loc[: len(places)]  # (N + Q, d)
-            excluded = self._excluded(noisy, places)  # (N, N + Q) or None
-            if model.concepts is None or alignment.space != "concept":
-                contrast = concept_alignment.contrast(x_img, candidates, model.logit_scale, excluded)
-            if model.concepts is not None:
-                z_img = model.concepts(x_img)  # (N, K)
-                z_loc = model.concepts.location_scores(candidates)  # (N + Q, K)
-                if alignment.space != "feature":
-                    concept_contrast = concept_alignment.contrast(
-                        z_img, z_loc, model.concepts.logit_scale, excluded
-                    )
-                divergence = concept_alignment.divergence(alignment.divergence, z_img, z_loc[: len(rows)])
-        if self.grounding is not None and model.concepts is not None:
-            scores = x_loc[len(places) :] @ model.concepts.basis.T  # (G, K)
-            grounding = self.grounding(scores, self.truths[:, self._send(ground)])
-        loss = (
-            contrast + concept_contrast + alignment.weight * divergence + config.grounding.weight * grounding
-        )
-        return loss, (contrast, concept_contrast, divergence, grounding)
-
-    def _excluded(self, noisy: NDArray[np.float64], places: NDArray[np.float64]) -> Tensor | None:
-        """Which of the places (N + Q) are too near to a photo's own (N) to be its negatives, bool."""
-        if self.config.negatives_beyond_km == 0:
-            return None
-        own, others = (self._send(unit_vectors(*points.T)) for points in (noisy, places))  # (., 3) float64
-        radians = min(self.config.negatives_beyond_km / EARTH_RADIUS_KM, math.pi)
-        near = own @ others.T >= math.cos(radians)  # (N, N + Q)
-        return near.fill_diagonal_(False)
-
-    def _send(self, array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array)
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.device.type == "cuda" and self.config.mixed_precision:
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return contextlib.nullcontext()
 
     def _measure(self) -> dict[str, float]:
         measured: dict[str, float] = {}
@@ -369,7 +252,7 @@ class _Run:
             dict(self.heads.state_dict()),
             self.best,
             optimiser_tensors(self.optimiser, list(self.trained)),
-            torch.from_numpy(self.queue.coordinates),
+            torch.from_numpy(self.objective.queue.coordinates),
             notes,
         )
 
@@ -393,7 +276,7 @@ class _Run:
                 raise TrainingError(f"the training that was begun had another {', '.join(sorted(changed))}")
             self.heads.load_state_dict(state.weights)
             restore_optimiser(self.optimiser, list(self.trained), state.optimiser)
-            self.queue = CoordinateQueue(state.queue.numpy())
+            self.objective.queue = CoordinateQueue(state.queue.numpy())
             self.best = {name: tensor.to(self.device) for name, tensor in state.best.items()}
             self.best_epoch, self.best_value = int(notes["best_epoch"]), float(notes["best_value"])
             self.history = [EpochMetrics(**row) for row in notes["history"]]
@@ -419,25 +302,6 @@ class _Run:
         return TrainingResult(self.model, tuple(self.history), self.best_epoch, self.concept_aucs())
 
 
-class _Heads(nn.Module):
-    """The parts of a model that are trained, and the grounding beside them, without the image tower."""
-
-    def __init__(self, model: GeoModel, grounding: Grounding | None) -> None:
-        super().__init__()
-        self.image_mlp = model.image_encoder.mlp
-        self.location_encoder = model.location_encoder
-        self.logit_scale = model.logit_scale
-        self.concepts = model.concepts
-        self.grounding = grounding
-
-    @torch.no_grad()
-    def clamp_scales(self) -> None:
-        """Keeps the factors of the cosines where CLIP keeps its own."""
-        self.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
-        if self.concepts is not None:
-            self.concepts.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
-
-
 def _share(data: FeatureSet, config: TrainingConfig) -> FeatureSet:
     """So much of the photos as the recipe says, in their order."""
     if not len(data):
@@ -456,13 +320,3 @@ def _optimiser(config: TrainingConfig, parameters: list[nn.Parameter]) -> torch.
     if config.optimiser == "adamw":
         return torch.optim.AdamW(parameters, **shared)
     return torch.optim.SGD(parameters, momentum=0.9, **shared)
-
-
-def _write_metrics(path: Path, history: list[EpochMetrics]) -> None:
-    """All rows anew: an epoch that was cut off and done again has one row."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(EpochMetrics))
-        for metrics in history:
-            row = (getattr(metrics, field.name) for field in fields(EpochMetrics))
-            writer.writerow("" if value != value else f"{value:.6g}" for value in row)
