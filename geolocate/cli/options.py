@@ -130,6 +130,59 @@ model_options = _together(
     ),
 )
 
+#: How photos are decoded and encoded.
+photo_options = _together(
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "int8", "fp16"]),
+        default="auto",
+        show_default=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_PRECISION",
+        help="auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_BATCH_SIZE",
+        metavar="N",
+        help="Photos in one call of the model.  [default: by device]",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_WORKERS",
+        metavar="N",
+        help="Threads that decode photos.  [default: one per core]",
+    ),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=178_956_970,
+        show_default=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_MAX_PIXELS",
+        metavar="N",
+        help="Larger photos fail.",
+    ),
+    click.option(
+        "--allow-truncated",
+        is_flag=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_ALLOW_TRUNCATED",
+        help="Use what there is of a truncated photo.",
+    ),
+    click.option(
+        "--exact-decode",
+        is_flag=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_EXACT_DECODE",
+        help="Decode JPEG at full scale: several times slower, next to no difference.",
+    ),
+)
+
 message_options = _together(
     click.option(
         "-q",

@@ -17,6 +17,7 @@ from geolocate.cli.options import (
     model_options,
     naming_options,
     output_options,
+    photo_options,
     ranking_options,
 )
 from geolocate.cli.parameters import EnvironmentOption, FilePath
@@ -64,55 +65,7 @@ ABOUT_PHOTOS = frozenset(
 )
 @naming_options
 @model_options
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "int8", "fp16"]),
-    default="auto",
-    show_default=True,
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_PRECISION",
-    help="auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_BATCH_SIZE",
-    metavar="N",
-    help="Photos in one call of the model.  [default: by device]",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_WORKERS",
-    metavar="N",
-    help="Threads that decode photos.  [default: one per core]",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=178_956_970,
-    show_default=True,
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_MAX_PIXELS",
-    metavar="N",
-    help="Larger photos fail.",
-)
-@click.option(
-    "--allow-truncated",
-    is_flag=True,
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_ALLOW_TRUNCATED",
-    help="Use what there is of a truncated photo.",
-)
-@click.option(
-    "--exact-decode",
-    is_flag=True,
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_EXACT_DECODE",
-    help="Decode JPEG at full scale: several times slower, next to no difference.",
-)
+@photo_options
 @message_options
 def command(
     paths: tuple[str, ...],
