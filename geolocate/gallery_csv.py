@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,18 @@ def read_gallery(path: Path) -> GalleryPoints:
         GalleryError: it cannot be read, lacks the columns or any row, or holds text, NaN, coordinates off the
             globe (with a hint where latitude and longitude seem swapped) or what looks like radians.
     """
+    values = list(read_points(path))
+    if not values:
+        raise GalleryError(f"{path} has no coordinates below its header")
+    return deduplicate(np.array(values, dtype=np.float64), str(path))
+
+
+def read_points(path: Path) -> Iterator[tuple[float, float]]:
+    """Yields latitude and longitude of each row of such a CSV as it stands: finite, not checked further.
+
+    Raises:
+        GalleryError: as :func:`read_gallery`, when the row is reached.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
@@ -56,19 +69,14 @@ def read_gallery(path: Path) -> GalleryPoints:
             names = [name.strip().lower() for name in header]
             latitude_at = _column(names, LATITUDE_NAMES, path)
             longitude_at = _column(names, LONGITUDE_NAMES, path)
-            values = [
-                (
-                    _degrees(row, latitude_at, path, rows.line_num),
-                    _degrees(row, longitude_at, path, rows.line_num),
-                )
-                for row in rows
-                if any(cell.strip() for cell in row)
-            ]
+            for row in rows:
+                if any(cell.strip() for cell in row):
+                    yield (
+                        _degrees(row, latitude_at, path, rows.line_num),
+                        _degrees(row, longitude_at, path, rows.line_num),
+                    )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise GalleryError(f"{path} cannot be read as a gallery: {error}") from error
-    if not values:
-        raise GalleryError(f"{path} has no coordinates below its header")
-    return deduplicate(np.array(values, dtype=np.float64), str(path))
 
 
 def _refuse_semicolons(header: list[str], path: Path) -> None:
@@ -115,7 +123,7 @@ def deduplicate(coordinates: NDArray[np.float64], origin: str) -> GalleryPoints:
         raise GalleryError(f"{origin} is no list of latitude and longitude")
     if not np.isfinite(coordinates).all():
         raise GalleryError(f"{origin} holds coordinates that are not finite; leave those rows out")
-    _refuse_off_globe(coordinates, origin)
+    refuse_off_globe(coordinates, origin)
     points, first, counts = np.unique(
         _with_one_name(coordinates), axis=0, return_index=True, return_counts=True
     )
@@ -136,7 +144,8 @@ def _with_one_name(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack((latitude, longitude), axis=1)
 
 
-def _refuse_off_globe(coordinates: NDArray[np.float64], origin: str) -> None:
+def refuse_off_globe(coordinates: NDArray[np.float64], origin: str) -> None:
+    """Raises GalleryError where coordinates (R, 2) are off the globe; says so if they seem swapped."""
     latitude, longitude = np.abs(coordinates).T  # (R,), (R,)
     wrong = np.flatnonzero((latitude > 90.0) | (longitude > 180.0))
     if not len(wrong):

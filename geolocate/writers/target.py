@@ -125,6 +125,16 @@ class FileTarget:
             raise output_error(self._name, error) from error
         self._size += len(data)
 
+    def rewrite_start(self, data: bytes) -> None:
+        """Replaces the first bytes, of formats whose header holds a count. Raises as :meth:`write`."""
+        assert self._descriptor is not None
+        try:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, data)
+            os.lseek(self._descriptor, self._size, os.SEEK_SET)
+        except OSError as error:
+            raise output_error(self._name, error) from error
+
     def commit(self) -> None:
         """Raises OutputError; the old file is intact then, the partial file kept."""
         assert self._descriptor is not None
