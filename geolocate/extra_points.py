@@ -136,10 +136,7 @@ class Posterior:
         )
         if beyond >= 0:
             return radius
-        if len(self.gallery) == 1:
-            return FARTHEST_KM
-        nearest = np.delete(distances, index).min()
-        return max(radius, float(nearest) / 2.0)
+        return max(radius, self.gallery.resolution_km(index, distances))
 
     @cached_property
     def _extra_vectors(self) -> NDArray[np.float64]:

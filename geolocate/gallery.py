@@ -57,12 +57,14 @@ class Gallery:
         weights: float32 (M,), how many photos stand at a point; their logarithm is added to the logit.
         embeddings: float32 (M, d), L2-normalised.
         places: int64 (M,) GeoNames id of the nearest place, or None.
+        cut_from: the gallery that these points are a part of, or None; it says how fine they are.
     """
 
     coordinates: NDArray[np.float64]
     weights: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     places: NDArray[np.int64] | None = None
+    cut_from: Gallery | None = None
 
     def __post_init__(self) -> None:
         """Raises GalleryError where the arrays cannot belong together."""
@@ -124,6 +126,16 @@ class Gallery:
         logs: NDArray[np.float32] = np.log(self.weights)
         return logs
 
+    def subset(self, kept: NDArray[np.bool_]) -> Gallery:
+        """The points that are `kept` (M,): the same posterior as if the logits of the others were -inf."""
+        return Gallery(
+            self.coordinates[kept],
+            self.weights[kept],
+            np.asarray(self.embeddings[kept]),
+            None if self.places is None else self.places[kept],
+            cut_from=self.cut_from or self,
+        )
+
     def rows(self) -> int:
         """How many rows the gallery has with its duplicates kept: the sum of the (whole) weights."""
         return int(np.maximum(1, np.rint(self.weights)).sum())
@@ -147,8 +159,21 @@ class Gallery:
         Never less than half the distance to the next gallery point: a gallery says nothing finer than that. A
         gallery of one point says nothing at all: the circle is the globe.
         """
-        if len(self) == 1:
-            return FARTHEST_KM
         distances = great_circle_km(self.vectors, self.vectors[index])  # (M,)
+        return max(weighted_quantile(distances, posterior, mass), self.resolution_km(index, distances))
+
+    def resolution_km(self, index: int, distances: NDArray[np.float64]) -> float:
+        """Half the distance from gallery point `index` to the next one, of all that the gallery was cut from.
+
+        The circle is the globe where there is no other point.
+
+        Args:
+            distances: (M,) from that point to those of this gallery.
+        """
+        if self.cut_from is not None:
+            distances = great_circle_km(self.cut_from.vectors, self.vectors[index])
+            index = int(distances.argmin())
+        if len(distances) == 1:
+            return FARTHEST_KM
         nearest_other = min(distances[:index].min(initial=np.inf), distances[index + 1 :].min(initial=np.inf))
-        return max(weighted_quantile(distances, posterior, mass), float(nearest_other) / 2.0)
+        return float(nearest_other) / 2.0

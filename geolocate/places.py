@@ -234,20 +234,38 @@ class PlaceIndex:
             return replace(place, region="", country="", country_code="")
         return place
 
-    def country_rows(self, latitudes: ArrayLike, longitudes: ArrayLike) -> Rows:
+    def country_rows(
+        self, latitudes: ArrayLike, longitudes: ArrayLike, *, places: ArrayLike | None = None
+    ) -> Rows:
         """Rows (N,) in `country_codes` of the countries of positions, by the rules of :meth:`name`.
 
         -1 on the open sea, and on land where the nearest place says nothing of the country.
+
+        Args:
+            places: GeoNames ids (N,) of the nearest places, where they are known: most of the work is done then.
 
         Raises:
             ValueError: as :func:`unit_vectors`.
         """
         latitude = np.atleast_1d(np.asarray(latitudes, np.float64))
         longitude = np.atleast_1d(np.asarray(longitudes, np.float64))
-        rows, distances = self.nearest(latitude, longitude)
+        rows, distances = self._nearest_of(latitude, longitude, places)
         nowhere = self.at_sea(latitude, longitude, distances) | (distances > COUNTRY_DISTANCE_KM)
         nowhere |= (latitude < ANTARCTIC_LATITUDE) & (self.latitude[rows] >= ANTARCTIC_LATITUDE)
         return np.where(nowhere, -1, self.country[rows].astype(np.int64))
+
+    def _nearest_of(
+        self, latitude: Floats, longitude: Floats, places: ArrayLike | None
+    ) -> tuple[Rows, Floats]:
+        """As :meth:`nearest`, looking only for those whose place is not known, or not to this index."""
+        if places is None:
+            return self.nearest(latitude, longitude)
+        rows = self.rows_of(places)
+        distances = chord_to_km(_distances(unit_vectors(latitude, longitude), self._points[rows]))
+        unknown = rows < 0
+        if unknown.any():
+            rows[unknown], distances[unknown] = self.nearest(latitude[unknown], longitude[unknown])
+        return rows, distances
 
     def land_mask(self) -> NDArray[np.bool_]:
         """True where a cell (MASK_ROWS, MASK_COLUMNS) touches land; row 0 is north, column 0 begins at -180."""
