@@ -95,7 +95,7 @@ def locate_and_write(
                 say=say,
                 **(geolocator_options or {}),
             )
-            for line in _introduction(bundle, geolocator.precision):
+            for line in introduction(bundle, geolocator.precision):
                 say(line)
             for line in remarks:
                 say(line)
@@ -144,7 +144,8 @@ def _without_credentials(host: str | None) -> str | None:
     return None if host is None else host.rpartition("@")[2]
 
 
-def _introduction(bundle: Bundle, precision: str) -> Iterator[str]:
+def introduction(bundle: Bundle, precision: str) -> Iterator[str]:
+    """Lines that say which model runs, and what it is not."""
     from geolocate.bundle import DEFAULT_NAMES
 
     best, *_, starter = DEFAULT_NAMES

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +19,13 @@ from geolocate.cli.options import (
     ranking_options,
 )
 from geolocate.cli.parameters import EnvironmentOption, FilePath
+from geolocate.cli.photo_paths import STANDARD_INPUT, PhotoTotal, check_paths, photo_arguments
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator
     from geolocate.records import Prediction
 
-STANDARD_INPUT = "-"
 #: Options that mean something only where photos are decoded and encoded.
 ABOUT_PHOTOS = frozenset(
     ("null", "exif", "precision", "batch_size", "workers", "max_pixels", "allow_truncated", "exact_decode")
@@ -92,21 +90,14 @@ def command(
             raise UsageError("--features takes the place of PATHs: give one or the other")
         _refuse_options_about_photos()
         return _locate_features(features, concepts, options)
-    if not paths:
-        raise click.UsageError("Missing argument 'PATH...'.", click.get_current_context())
-    if STANDARD_INPUT in paths and sys.stdin is None:
-        raise UsageError("standard input is closed: there are no paths to read from it")
-    if null and STANDARD_INPUT not in paths:
-        raise UsageError("-0 is about paths on standard input: name - as one of the paths")
+    check_paths(paths, null)
 
     from geolocate.decoding import DecodeOptions
-    from geolocate.photos import check_arguments, count_photos
-
-    check_arguments(path for path in paths if path != STANDARD_INPUT)
+    from geolocate.photos import count_photos
 
     def predictions(geolocator: Geolocator, own_files: list[str]) -> Iterator[Prediction]:
         return geolocator.locate(
-            _arguments(paths, null),
+            photo_arguments(paths, null),
             top_k=options.top_k,
             ranking=options.ranking,
             concepts=concepts,
@@ -128,7 +119,7 @@ def command(
             "exact_decode": exact_decode,
         },
         count=lambda: None if STANDARD_INPUT in paths else count_photos(paths),
-        total=_Total(paths),
+        total=PhotoTotal(paths),
         geolocator_options={
             "precision": precision,
             "batch_size": batch_size,
@@ -172,39 +163,3 @@ def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
         total=lambda: len(features),
         remarks=[remark] if remark else [],
     )
-
-
-def _arguments(paths: tuple[str, ...], null: bool) -> Iterator[str]:
-    """The paths of the command line, with - replaced by those on standard input as they arrive."""
-    from geolocate.photos import read_path_list
-
-    for path in paths:
-        if path == STANDARD_INPUT:
-            # Raw: a thread may still wait in this read when the program ends, and would hold a buffer's lock.
-            stream = sys.stdin.buffer
-            yield from read_path_list(getattr(stream, "raw", stream), null)
-        else:
-            yield path
-
-
-class _Total:
-    """How many photos there are, counted aside while the first of them are already at work.
-
-    None until it is known; always None for a list on standard input.
-    """
-
-    def __init__(self, paths: tuple[str, ...]) -> None:
-        self._paths = paths
-        self._count: int | None = None
-        self._thread: threading.Thread | None = None
-
-    def __call__(self) -> int | None:
-        if self._thread is None and STANDARD_INPUT not in self._paths:
-            self._thread = threading.Thread(target=self._run, name="count", daemon=True)
-            self._thread.start()
-        return self._count
-
-    def _run(self) -> None:
-        from geolocate.photos import count_photos
-
-        self._count = count_photos(self._paths)
