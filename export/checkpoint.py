@@ -1,11 +1,16 @@
 """Checkpoints: a folder with `config.json` and `weights.safetensors`. No pickles: nothing is executed.
 
-A backbone that is an ONNX graph lies beside them as it is, named by the configuration with its SHA-256.
+A backbone that is an ONNX graph lies beside them as it is, named by the configuration with its SHA-256; the
+concepts of a model that has some in `concepts.json`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,13 +19,46 @@ from safetensors.torch import load_file, save_file
 from geolocate.errors import BundleDamaged, BundleNotFound, WeightsError
 from geolocate_export.model import GeoModel, ModelConfig
 from geolocate_export.onnx_backbone import OnnxTower
+from geolocate_export.trained_concepts import TrainedConcept, write_concepts
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "weights.safetensors"
+#: Key of `config.json` that says where the weights come from.
+PROVENANCE_KEY = "provenance"
 
 
-def save_checkpoint(model: GeoModel, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """Writes a model; `dtype` is that of its floating-point weights on disk, by default their own."""
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a checkpoint's weights come from, for the manifest of its bundle.
+
+    Attributes:
+        trained: False where they are random.
+        source: on what, in words.
+        accuracy: measured, as in the manifest.
+        temperature: as in the manifest.
+    """
+
+    trained: bool = False
+    source: str = ""
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+
+
+def save_checkpoint(
+    model: GeoModel,
+    folder: Path,
+    dtype: torch.dtype | None = None,
+    *,
+    provenance: Provenance | None = None,
+    concepts: Sequence[TrainedConcept] = (),
+) -> None:
+    """Writes a model.
+
+    Args:
+        dtype: of its floating-point weights on disk, by default their own.
+        provenance: None says that the weights are random.
+        concepts: what the outputs of its concept module are, where it has one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: (tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor).contiguous()
@@ -28,8 +66,32 @@ def save_checkpoint(model: GeoModel, folder: Path, dtype: torch.dtype | None = N
     }
     if isinstance(model.image_encoder.backbone, OnnxTower):
         model.image_encoder.backbone.save(folder)
-    (folder / CONFIG_NAME).write_text(model.config.to_json(), encoding="utf-8")
+    described = json.loads(model.config.to_json())
+    described[PROVENANCE_KEY] = asdict(provenance or Provenance())
+    text = json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+    if concepts:
+        write_concepts(folder, concepts)
     save_file(weights, folder / WEIGHTS_NAME)
+
+
+def load_provenance(folder: Path) -> Provenance:
+    """Where the weights of a checkpoint come from; one that does not say is as old as models were untrained.
+
+    Raises:
+        BundleDamaged: what it says is of a wrong kind.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        said = json.loads(path.read_text(encoding="utf-8")).get(PROVENANCE_KEY, {})
+        provenance = Provenance(**said)
+        kinds = (("trained", bool), ("source", str), ("accuracy", dict), ("temperature", int | float))
+        for name, kind in kinds:
+            if not isinstance(getattr(provenance, name), kind):
+                raise TypeError(f"{name} is of a wrong kind")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BundleDamaged(f"{path} does not say where its weights come from: {error}") from error
+    return provenance
 
 
 def load_checkpoint(folder: Path) -> GeoModel:

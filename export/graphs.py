@@ -15,6 +15,7 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from geolocate_export.concept_alignment import ConceptAlignment
 from geolocate_export.model import ImageEncoder, LocationEncoder
 from geolocate_export.onnx_backbone import OnnxTower
 from geolocate_export.onnx_merge import with_onnx_backbone
@@ -42,19 +43,47 @@ class _ImageHead(nn.Module):
         return self.encoder.head(features)  # (N, d)
 
 
-def image_encoder_graph(encoder: ImageEncoder, image_size: int) -> ModelProto:
-    """`pixels` uint8 (N, S, S, 3) to `image_embedding` float32 (N, d)."""
+class _WithConcepts(nn.Module):
+    """An image encoder or its head, and the concept scores of what it gives."""
+
+    def __init__(self, embed: nn.Module, concepts: ConceptAlignment) -> None:
+        super().__init__()
+        self.embed, self.concepts = embed, concepts
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """To L2-normalised embeddings (N, d) and concept scores (N, K)."""
+        x_img = self.embed(rows)  # (N, d)
+        return x_img, self.concepts(x_img)  # (N, d), (N, K)
+
+
+def image_encoder_graph(
+    encoder: ImageEncoder, image_size: int, concepts: ConceptAlignment | None = None
+) -> ModelProto:
+    """`pixels` uint8 (N, S, S, 3) to `image_embedding` float32 (N, d).
+
+    With a concept module there is a second output, `concept_scores` float32 (N, K), L2-normalised.
+    """
     if isinstance(encoder.backbone, OnnxTower):
-        head = image_head_graph(encoder, encoder.config.feature_dim)
+        head = image_head_graph(encoder, encoder.config.feature_dim, concepts)
         mean, std = encoder.pixel_mean.numpy(), encoder.pixel_std.numpy()
         return _finish(with_onnx_backbone(encoder.backbone, mean, std, head))
     pixels = torch.zeros((TRACE_ROWS, image_size, image_size, 3), dtype=torch.uint8)
-    return _export(encoder, pixels, "pixels", "image_embedding")
+    return _export_image(encoder, concepts, pixels, "pixels")
 
 
-def image_head_graph(encoder: ImageEncoder, feature_dim: int) -> ModelProto:
-    """`features` float32 (N, c), raw, to `image_embedding` float32 (N, d)."""
-    return _export(_ImageHead(encoder), torch.zeros(TRACE_ROWS, feature_dim), "features", "image_embedding")
+def image_head_graph(
+    encoder: ImageEncoder, feature_dim: int, concepts: ConceptAlignment | None = None
+) -> ModelProto:
+    """`features` float32 (N, c), raw, to the outputs of :func:`image_encoder_graph`."""
+    return _export_image(_ImageHead(encoder), concepts, torch.zeros(TRACE_ROWS, feature_dim), "features")
+
+
+def _export_image(
+    embed: nn.Module, concepts: ConceptAlignment | None, example: Tensor, input_name: str
+) -> ModelProto:
+    if concepts is None:
+        return _export(embed, example, input_name, "image_embedding")
+    return _export(_WithConcepts(embed, concepts), example, input_name, "image_embedding", "concept_scores")
 
 
 def text_encoder_graph(tower: nn.Module, context_length: int) -> ModelProto:
@@ -100,14 +129,14 @@ def retrieval_graph(embedding_dim: int) -> ModelProto:
     return _finish(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]))
 
 
-def _export(module: nn.Module, example: Tensor, input_name: str, output_name: str) -> ModelProto:
+def _export(module: nn.Module, example: Tensor, input_name: str, *output_names: str) -> ModelProto:
     """Traces `module` with torch.export; the first dimension stays free."""
     with _quiet_exporter():
         program = torch.onnx.export(
             module.eval(),
             (example,),
             input_names=[input_name],
-            output_names=[output_name],
+            output_names=list(output_names),
             dynamic_shapes=({0: torch.export.Dim("N")},),
             opset_version=OPSET,
             dynamo=True,

@@ -60,11 +60,15 @@ def cpu_session(model: ModelProto) -> onnxruntime.InferenceSession:
 
 
 def run_batched(session: onnxruntime.InferenceSession, rows: NDArray[Any], batch: int) -> Embeddings:
-    """All rows through a graph of one input and one output, `batch` at a time."""
+    """All rows through a graph of one input, `batch` at a time; its first output."""
+    return run_outputs(session, rows, batch)[0]
+
+
+def run_outputs(session: onnxruntime.InferenceSession, rows: NDArray[Any], batch: int) -> list[Embeddings]:
+    """All rows through a graph of one input, `batch` at a time; all its outputs."""
     name = session.get_inputs()[0].name
-    blocks = [session.run(None, {name: rows[at : at + batch]})[0] for at in range(0, len(rows), batch)]
-    result: Embeddings = np.concatenate(blocks)
-    return result
+    blocks = [session.run(None, {name: rows[at : at + batch]}) for at in range(0, len(rows), batch)]
+    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
 def generated_photos(count: int, size: int, seed: int = PARITY_SEED) -> NDArray[np.uint8]:
@@ -116,8 +120,9 @@ def measure_parity(
         gallery_embeddings: float32 (M, d), by the exported location encoder.
 
     Returns:
-        What `parity` of the manifest records: an :class:`Agreement` by graph, and `top1_drift_km`, how far
-        the best gallery point of a photo lies from torch's at most.
+        What `parity` of the manifest records: an :class:`Agreement` by graph, and for the concept scores of
+        image graphs that give them; and `top1_drift_km`, how far the best gallery point of a photo lies from
+        torch's at most.
 
     Raises:
         ValueError: too few photos.
@@ -129,21 +134,25 @@ def measure_parity(
         features = torch.cat(
             [model.image_encoder.features(pixels[at : at + 4]) for at in range(0, len(pixels), 4)]
         )  # (N, c)
-        torch_images = model.image_encoder.head(features).numpy()  # (N, d)
+        x_img = model.image_encoder.head(features)  # (N, d)
+        torch_images = (
+            [x_img.numpy()] if model.concepts is None else [x_img.numpy(), model.concepts(x_img).numpy()]
+        )
         projected = torch.from_numpy(project(coordinates).astype(np.float32))  # (M, 2)
         torch_gallery = torch.cat(
             [model.location_encoder(projected[at : at + 1024]) for at in range(0, len(projected), 1024)]
         ).numpy()  # (M, d)
-    onnx_images = run_batched(graphs["image_encoder"], photos, 4)  # (N, d)
-    onnx_heads = run_batched(graphs["image_head"], features.numpy(), 4)  # (N, d)
+    onnx_images = run_outputs(graphs["image_encoder"], photos, 4)  # (N, d), (N, K) with concepts
+    onnx_heads = run_outputs(graphs["image_head"], features.numpy(), 4)  # the same
     chosen = np.linspace(0, len(coordinates) - 1, min(len(coordinates), PARITY_COORDINATES)).astype(int)
     agreements = {
-        "image_encoder": Agreement.of(torch_images, onnx_images),
-        "image_head": Agreement.of(torch_images, onnx_heads),
-        "location_encoder": Agreement.of(torch_gallery[chosen], gallery_embeddings[chosen]),
+        f"{graph}{output}": Agreement.of(expected, rows)
+        for graph, found in (("image_encoder", onnx_images), ("image_head", onnx_heads))
+        for output, expected, rows in zip(("", ".concept_scores"), torch_images, found, strict=False)
     }
-    torch_best = (torch_images @ torch_gallery.T).argmax(1)  # (N,)
-    onnx_best = (onnx_images @ gallery_embeddings.T).argmax(1)  # (N,)
+    agreements["location_encoder"] = Agreement.of(torch_gallery[chosen], gallery_embeddings[chosen])
+    torch_best = (torch_images[0] @ torch_gallery.T).argmax(1)  # (N,)
+    onnx_best = (onnx_images[0] @ gallery_embeddings.T).argmax(1)  # (N,)
     vectors = unit_vectors(*coordinates.T)  # (M, 3)
     drift = max(
         float(great_circle_km(vectors[b : b + 1], vectors[a])[0]) if a != b else 0.0

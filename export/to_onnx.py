@@ -7,9 +7,10 @@ nothing, and an earlier bundle stays as it was.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ from geolocate.gallery_csv import GalleryPoints
 from geolocate.places import PlaceIndex
 from geolocate_export import graphs
 from geolocate_export.card import card
-from geolocate_export.checkpoint import save_checkpoint
+from geolocate_export.checkpoint import Provenance, save_checkpoint
 from geolocate_export.model import GeoModel
 from geolocate_export.parity import (
     DEFAULT_PARITY_LIMIT,
@@ -36,6 +37,7 @@ from geolocate_export.parity import (
     measure_parity,
     run_batched,
 )
+from geolocate_export.trained_concepts import TrainedConcept, write_basis, write_concepts
 
 #: Gallery points that are embedded at once; the same at every export, so that the same rows come out.
 GALLERY_BATCH = 1024
@@ -55,6 +57,8 @@ class BundlePlan:
         gallery_dtype: of the stored embeddings; float16 halves the file and is cast once at load.
         half_storage: weights that float16 holds exactly are stored so (see :func:`graphs.store_as_half`).
         ship_checkpoint: put the torch weights (float16) into the bundle.
+        accuracy, temperature: as in the manifest.
+        concepts: what the outputs of the model's concept module are, one by one; empty where it has none.
     """
 
     name: str
@@ -68,6 +72,9 @@ class BundlePlan:
     gallery_dtype: type[np.floating] = np.float32
     half_storage: bool = True
     ship_checkpoint: bool = False
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    concepts: tuple[TrainedConcept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,15 @@ def export_bundle(
     Raises:
         OutputError: `output` exists and `force` was not given, or it cannot be written.
         ParityError: a graph differs from torch by more than the limit; `output` is as it was before.
+        ValueError: the plan does not name the model's concepts, or the runtime could not project as it does.
     """
+    count = model.config.concepts.count if model.config.concepts else 0
+    if len(plan.concepts) != count:
+        raise ValueError(f"the plan names {len(plan.concepts)} concepts, the model has {count}")
+    if model.config.location.projection != "equal_earth":
+        raise ValueError(
+            "a location encoder of plain degrees cannot be exported: bundles project Equal Earth"
+        )
     output = output.absolute()
     refuse_existing(output, force)
     try:
@@ -166,8 +181,12 @@ def _build(
     model.eval()
     say("exporting the encoders")
     protos = {
-        image_encoder_name("fp32"): graphs.image_encoder_graph(model.image_encoder, config.image.image_size),
-        bundle.IMAGE_HEAD: graphs.image_head_graph(model.image_encoder, config.image.feature_dim),
+        image_encoder_name("fp32"): graphs.image_encoder_graph(
+            model.image_encoder, config.image.image_size, model.concepts
+        ),
+        bundle.IMAGE_HEAD: graphs.image_head_graph(
+            model.image_encoder, config.image.feature_dim, model.concepts
+        ),
         bundle.LOCATION_ENCODER: graphs.location_encoder_graph(model.location_encoder),
         bundle.RETRIEVAL: graphs.retrieval_graph(config.embedding_dim),
     }
@@ -189,8 +208,14 @@ def _build(
     sessions.clear()  # gigabytes, before as many are written
     say("writing the bundle")
     _write_files(folder, protos, plan, embeddings)
+    if model.concepts is not None:
+        write_concepts(folder, plan.concepts)
+        write_basis(folder, model.concepts)
     if plan.ship_checkpoint:
-        save_checkpoint(model, folder / CHECKPOINT, torch.float16)
+        provenance = Provenance(plan.trained, plan.source, plan.accuracy, plan.temperature)
+        save_checkpoint(
+            model, folder / CHECKPOINT, torch.float16, provenance=provenance, concepts=plan.concepts
+        )
     manifest = Manifest(
         name=plan.name,
         version=plan.version,
@@ -201,6 +226,9 @@ def _build(
         feature_dim=config.image.feature_dim,
         embedding_dim=config.embedding_dim,
         logit_scale=float(model.logit_scale.detach()),
+        temperature=plan.temperature,
+        concept_count=len(plan.concepts),
+        accuracy=plan.accuracy,
         parity=parity,
     )
     protos.clear()  # as well, before more is built

@@ -1,0 +1,117 @@
+"""What a trained concept module's K outputs mean: `concepts.json`, alike in checkpoints and in bundles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geolocate.bundle import CONCEPT_BASIS, CONCEPTS
+from geolocate.concepts import MAX_BYTES, TRAINED
+from geolocate.errors import BundleDamaged
+from geolocate_export.concept_alignment import ConceptAlignment
+from geolocate_export.concept_set import ConceptSet
+
+#: A concept with a fact is shown where its location score finds the fact again so well, in regions that were
+#: held out.
+SHOWN_AUC = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedConcept:
+    """One output of the module.
+
+    Attributes:
+        name, category, prompts, fact: as in the concept set.
+        baseline: mean score z_img of the photos that were trained on.
+        auc: of the location score against the fact, in held-out regions; None where there is no fact or no
+            region held out.
+        shown: whether users see it.
+    """
+
+    name: str
+    category: str
+    prompts: tuple[str, ...]
+    fact: Mapping[str, Any] | None
+    baseline: float
+    auc: float | None
+    shown: bool
+
+
+def describe_concepts(
+    concepts: ConceptSet, baseline: NDArray[np.floating], auc: NDArray[np.float64] | None
+) -> tuple[TrainedConcept, ...]:
+    """Names the outputs of a module after its training.
+
+    Args:
+        concepts: K of them, in the module's order.
+        baseline: (K,), mean scores of the training photos.
+        auc: (K,), NaN where unknown; None where nothing was measured. Without a measure a concept is shown:
+            its directions come from a text tower then, or the caller decides.
+    """
+    described = []
+    for row, concept in enumerate(concepts):
+        measured = None if auc is None or np.isnan(auc[row]) else round(float(auc[row]), 4)
+        described.append(
+            TrainedConcept(
+                concept.name,
+                concept.category,
+                concept.prompts,
+                concept.fact,
+                round(float(baseline[row]), 6),
+                measured,
+                measured is None or measured >= SHOWN_AUC,
+            )
+        )
+    return tuple(described)
+
+
+def write_concepts(folder: Path, concepts: Sequence[TrainedConcept]) -> None:
+    """Writes `concepts.json`."""
+    listed = {"kind": TRAINED, "concepts": [asdict(concept) for concept in concepts]}
+    text = json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
+    (folder / CONCEPTS).write_text(text, encoding="utf-8")
+
+
+def write_basis(folder: Path, module: ConceptAlignment) -> None:
+    """Writes `concept_basis.npy`, B (K, d): the scores of locations are unit(x_loc B)."""
+    np.save(folder / CONCEPT_BASIS, module.basis.detach().cpu().numpy().astype(np.float32))
+
+
+def read_concepts(folder: Path, count: int) -> tuple[TrainedConcept, ...]:
+    """Reads `concepts.json` of a checkpoint whose module has `count` concepts.
+
+    Raises:
+        BundleDamaged: it is missing, no such list, or of another length.
+    """
+    path = folder / CONCEPTS
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError("too large")
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        found = tuple(_concept(entry) for entry in raw["concepts"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleDamaged(f"{path} does not say what the model's concepts are: {error}") from error
+    if len(found) != count:
+        raise BundleDamaged(f"{path} names {len(found)} concepts, the model has {count}")
+    return found
+
+
+def _concept(entry: Mapping[str, Any]) -> TrainedConcept:
+    auc, shown, fact = entry["auc"], entry["shown"], entry["fact"]
+    if not isinstance(shown, bool) or not (fact is None or isinstance(fact, dict)):
+        raise ValueError("shown is true or false, fact an object or null")
+    return TrainedConcept(
+        str(entry["name"]),
+        str(entry["category"]),
+        tuple(str(prompt) for prompt in entry["prompts"]),
+        fact,
+        float(entry["baseline"]),
+        None if auc is None else float(auc),
+        shown,
+    )
