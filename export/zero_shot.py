@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import resources
 
 import numpy as np
 import torch
@@ -19,11 +18,9 @@ from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, MODALITY_MEANS, TOKENIZER,
 from geolocate.concepts import ZERO_SHOT
 from geolocate.text import ModalityMeans, Tokenizer
 from geolocate_export.clip_weights import ClipWeights
+from geolocate_export.concept_set import GEOGRAPHIC, load_concept_set
 from geolocate_export.model import GeoModel
 from geolocate_export.to_onnx import NewBundle
-
-#: Concepts of `geolocate_models/concepts`.
-NAMED = "named.json"
 
 
 def add_zero_shot_concepts(
@@ -38,21 +35,19 @@ def add_zero_shot_concepts(
         say("no folder of photos was given: without it no concept stands out, and the bundle has none")
         return new.manifest
     means = ModalityMeans.load(new.folder / MODALITY_MEANS)
-    listed = json.loads((resources.files("geolocate_models") / "concepts" / NAMED).read_text("utf-8"))[
-        "concepts"
-    ]
+    listed = load_concept_set(GEOGRAPHIC)
     say(f"embedding {len(listed)} concepts")
     tokenizer = Tokenizer(new.folder / TOKENIZER, clip.text.context_length)
     tower = clip.text_tower()
-    basis = np.stack([_direction(c["prompts"], tokenizer, tower, means, model) for c in listed])  # (K, d)
+    basis = np.stack([_direction(list(c.prompts), tokenizer, tower, means, model) for c in listed])  # (K, d)
     average = means.image_norm * means.image / np.linalg.norm(means.image)  # (c,)
     baseline = basis @ _embed(average[None], model)[0]  # (K,)
     np.save(new.folder / CONCEPT_BASIS, basis)
     concepts = [
         {
-            "name": c["name"],
-            "category": c["category"],
-            "prompts": c["prompts"],
+            "name": c.name,
+            "category": c.category,
+            "prompts": list(c.prompts),
             "baseline": round(float(b), 6),
         }
         for c, b in zip(listed, baseline, strict=True)
