@@ -160,6 +160,8 @@ class Gallery:
         gallery of one point says nothing at all: the circle is the globe.
         """
         distances = great_circle_km(self.vectors, self.vectors[index])  # (M,)
+        if len(self) == 1:
+            return self.resolution_km(index, distances)
         return max(weighted_quantile(distances, posterior, mass), self.resolution_km(index, distances))
 
     def resolution_km(self, index: int, distances: NDArray[np.float64]) -> float:

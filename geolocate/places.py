@@ -242,7 +242,7 @@ class PlaceIndex:
         -1 on the open sea, and on land where the nearest place says nothing of the country.
 
         Args:
-            places: GeoNames ids (N,) of the nearest places, where they are known: most of the work is done then.
+            places: GeoNames ids (N,) of the nearest places, where they are known: they cost most of the work.
 
         Raises:
             ValueError: as :func:`unit_vectors`.
@@ -268,7 +268,7 @@ class PlaceIndex:
         return rows, distances
 
     def land_mask(self) -> NDArray[np.bool_]:
-        """True where a cell (MASK_ROWS, MASK_COLUMNS) touches land; row 0 is north, column 0 begins at -180."""
+        """True where a cell (MASK_ROWS, MASK_COLUMNS) touches land; row 0 is north, column 0 is west."""
         bits = np.unpackbits(self._land_bits.astype(np.uint8), count=MASK_ROWS * MASK_COLUMNS)
         return bits.astype(bool).reshape(MASK_ROWS, MASK_COLUMNS)
 

@@ -24,7 +24,7 @@ from geolocate.sphere import great_circle_km, unit_vectors
 
 Floats = NDArray[np.float64]
 
-#: The great circle on the mean sphere and the WGS-84 geodesic differ by less than this share (0.56 % at most).
+#: Great circles on the mean sphere and WGS-84 geodesics differ by less than this share (0.56 % at most).
 _SPHERE_ERROR = 0.006
 #: Clocks minus the sun, in hours: within these for 99.9 % of the people of the world, with and without summer
 #: time (the zones of tzdata 2024 at the populated places of GeoNames: -0.92 to +2.45).
