@@ -105,13 +105,16 @@ class Neighbours:
 
     def round(self, indices: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs (row of `indices`, gallery index) within the radius, by row; a point is its own neighbour."""
-        own = self.axes[:, indices]  # (3, L)
+        return self.near(self.axes[:, indices])
+
+    def near(self, own: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Pairs (column of `own`, gallery index) within the radius of any unit vectors (3, L), by column."""
         cubes = self._cubes(own.T, self.radius_km)  # (L, 3)
         columns = np.array([(x, y, 0) for x in (-1, 0, 1) for y in (-1, 0, 1)])  # (9, 3)
         middle = self._keys(cubes[:, None, :] + columns, self.radius_km).reshape(-1)  # (L * 9,)
         starts = np.searchsorted(self.keys, middle - 1, side="left")
         counts = np.searchsorted(self.keys, middle + 1, side="right") - starts
-        rows = np.repeat(np.repeat(np.arange(len(indices)), len(columns)), counts)  # (P,)
+        rows = np.repeat(np.repeat(np.arange(own.shape[1]), len(columns)), counts)  # (P,)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         found = self.order[np.repeat(starts, counts) + within]  # (P,)
         cosine = np.zeros(len(found))  # (P,)
