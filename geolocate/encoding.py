@@ -22,6 +22,9 @@ from geolocate.text import TextEncoder
 #: Features that go through the image head together, and coordinates through the location encoder.
 FEATURE_BLOCK = 256
 LOCATION_BLOCK = 1024
+#: Ten-crop evaluation: views of the input's size out of a square this much larger (224 of 256), at its corners
+#: and centre, each mirrored too (Krizhevsky et al. 2012).
+TEN_CROP_SCALE = 256 / 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,20 @@ class Encoders:
         """Coordinates to embeddings."""
         return LocationEncoder(self.bundle, self.device)
 
-    def images(self, photos: Iterator[str], *, exif: bool) -> Iterator[list[EncodedImage]]:
-        """Photos in order, by batch; one that fails has an error and stops no other."""
+    def images(
+        self, photos: Iterator[str], *, exif: bool, ten_crops: bool = False
+    ) -> Iterator[list[EncodedImage]]:
+        """Photos in order, by batch; one that fails has an error and stops no other.
+
+        Of ten crops the embedding is the mean and so no unit vector: its logits are the means of theirs.
+        """
         size = self.bundle.manifest.image.size
+        encode = self._encode_crops if ten_crops else self._encode
+        if ten_crops:
+            size = round(size * TEN_CROP_SCALE)
         for batch in decode_batches(photos, size, self.batch_size, self.decode, exif=exif):
             pixels = [item.pixels for item in batch if item.pixels is not None]
-            rows = iter(_rows(self._encode(pixels)) if pixels else ())
+            rows = iter(_rows(encode(pixels)) if pixels else ())
             yield [
                 EncodedImage(item.photo, facts=item.facts, error=item.error)
                 if item.pixels is None
@@ -160,6 +171,17 @@ class Encoders:
         ]
         return np.concatenate(blocks or [np.empty((0, self.bundle.manifest.embedding_dim), np.float32)])
 
+    def _encode_crops(self, pixels: Sequence[NDArray[np.uint8]]) -> Embedded:
+        """Means over the ten crops of each larger square."""
+        size = self.bundle.manifest.image.size
+        crops = self._encode([crop for square in pixels for crop in ten_crops(square, size)])
+        count = len(pixels)
+        scores = crops.concept_scores
+        return Embedded(
+            crops.embeddings.reshape(count, 10, -1).mean(axis=1),
+            None if scores is None else scores.reshape(count, 10, -1).mean(axis=1),
+        )
+
     def _encode(self, pixels: Sequence[NDArray[np.uint8]]) -> Embedded:
         """Photos (S, S, 3); in smaller batches from then on where memory runs out."""
         parts: list[Embedded] = []
@@ -180,6 +202,14 @@ class Encoders:
         return Embedded(
             np.concatenate([part.embeddings for part in parts]), np.concatenate(scores) if scores else None
         )
+
+
+def ten_crops(square: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
+    """The corners and the centre of a square (T, T, 3), each (S, S, 3), and their mirror images."""
+    end, middle = len(square) - size, (len(square) - size) // 2
+    corners = ((0, 0), (0, end), (end, 0), (end, end), (middle, middle))
+    crops = [square[top : top + size, left : left + size] for top, left in corners]
+    return crops + [crop[:, ::-1] for crop in crops]
 
 
 def _rows(embedded: Embedded) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:

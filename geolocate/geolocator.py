@@ -155,16 +155,34 @@ class Geolocator:
         return ConceptBank.from_bundle(self.bundle)
 
     def encode_images(
-        self, paths: Iterable[str | os.PathLike[str]], *, exif: bool = False, exclude: Collection[str] = ()
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        *,
+        exif: bool = False,
+        exclude: Collection[str] = (),
+        ten_crops: bool = False,
     ) -> Iterator[EncodedImage]:
         """Yields the embedding of each photo, in the order of `paths`, folders searched recursively.
 
         A photo that fails has an `error`; it never stops the others. Arguments are those of :meth:`locate`.
 
+        Args:
+            ten_crops: see :meth:`geolocate.encoding.Encoders.images`.
+
         Raises:
             BundleError: the image encoder cannot be used.
         """
-        batches = self._image_batches(paths, exif, exclude)
+        batches = self._image_batches(paths, exif, exclude, ten_crops)
+        return (image for batch in batches for image in batch)
+
+    def encode_features(self, features: NDArray[Any], *, name: str = "features") -> Iterator[EncodedImage]:
+        """Yields the embedding of each row of the backbone's features; see :meth:`locate_features`.
+
+        Raises:
+            UsageError: the features are not (N, c).
+            BundlePartMissing: the bundle has no image head of its own.
+        """
+        batches = self._encoders.features(features, name)
         return (image for batch in batches for image in batch)
 
     def encode_locations(self, coordinates: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -186,12 +204,16 @@ class Geolocator:
         return self._retrieval.posteriors(embeddings)
 
     def _image_batches(
-        self, paths: Iterable[str | os.PathLike[str]], exif: bool, exclude: Collection[str]
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        exif: bool,
+        exclude: Collection[str],
+        ten_crops: bool = False,
     ) -> Iterator[list[EncodedImage]]:
         _refuse_single(paths, "paths")
         _ = self._encoders.image_encoder  # fails now, not at the first photo
         photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
-        return self._encoders.images(photos, exif=exif)
+        return self._encoders.images(photos, exif=exif, ten_crops=ten_crops)
 
     def locate(
         self,
