@@ -22,6 +22,7 @@ COMMANDS = {
     "query": LazyCommand(
         "geolocate.cli.query", "Tell where a photo that a text describes would have been taken."
     ),
+    "embed": LazyCommand("geolocate.cli.embed", "Embeddings of photos or of points, for other programs."),
     "export": LazyCommand(
         "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
     ),

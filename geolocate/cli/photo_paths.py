@@ -7,10 +7,15 @@ import threading
 from collections.abc import Iterator
 
 import click
+from click.core import ParameterSource
 
 from geolocate.errors import UsageError
 
 STANDARD_INPUT = "-"
+#: Options that mean something only where photos are decoded and encoded.
+ABOUT_PHOTOS = frozenset(
+    ("null", "exif", "precision", "batch_size", "workers", "max_pixels", "allow_truncated", "exact_decode")
+)
 
 
 def check_paths(paths: tuple[str, ...], null: bool) -> None:
@@ -28,6 +33,28 @@ def check_paths(paths: tuple[str, ...], null: bool) -> None:
     if null and STANDARD_INPUT not in paths:
         raise UsageError("-0 is about paths on standard input: name - as one of the paths")
     check_arguments(path for path in paths if path != STANDARD_INPUT)
+
+
+def refuse_options_about_photos(instead: str) -> None:
+    """Refuses options on the command line that mean nothing where no photo is decoded.
+
+    Those of the environment are meant for all runs, and pass.
+
+    Args:
+        instead: what the run takes, with its verb ("--features has").
+
+    Raises:
+        UsageError: names the options.
+    """
+    ctx = click.get_current_context()
+    given = [
+        parameter.opts[-1]
+        for parameter in ctx.command.get_params(ctx)
+        if parameter.name in ABOUT_PHOTOS
+        and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(f"{', '.join(given)}: about photos, which {instead} none of")
 
 
 def photo_arguments(paths: tuple[str, ...], null: bool) -> Iterator[str]:

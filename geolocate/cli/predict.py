@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from geolocate.cli.locating import locate_and_write
 from geolocate.cli.options import (
@@ -19,17 +18,18 @@ from geolocate.cli.options import (
     ranking_options,
 )
 from geolocate.cli.parameters import EnvironmentOption, FilePath
-from geolocate.cli.photo_paths import STANDARD_INPUT, PhotoTotal, check_paths, photo_arguments
+from geolocate.cli.photo_paths import (
+    STANDARD_INPUT,
+    PhotoTotal,
+    check_paths,
+    photo_arguments,
+    refuse_options_about_photos,
+)
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator
     from geolocate.records import Prediction
-
-#: Options that mean something only where photos are decoded and encoded.
-ABOUT_PHOTOS = frozenset(
-    ("null", "exif", "precision", "batch_size", "workers", "max_pixels", "allow_truncated", "exact_decode")
-)
 
 
 @click.command(name="predict", short_help="Tell where photos were taken (the default command).")
@@ -88,7 +88,7 @@ def command(
     if features is not None:
         if paths:
             raise UsageError("--features takes the place of PATHs: give one or the other")
-        _refuse_options_about_photos()
+        refuse_options_about_photos("--features has")
         return _locate_features(features, concepts, options)
     check_paths(paths, null)
 
@@ -126,22 +126,6 @@ def command(
             "decode": DecodeOptions(workers, max_pixels, allow_truncated, exact_decode),
         },
     )
-
-
-def _refuse_options_about_photos() -> None:
-    """Raises UsageError for options on the command line that mean nothing to features.
-
-    Those of the environment are meant for all runs, and pass.
-    """
-    ctx = click.get_current_context()
-    given = [
-        parameter.opts[-1]
-        for parameter in ctx.command.get_params(ctx)
-        if parameter.name in ABOUT_PHOTOS
-        and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise UsageError(f"{', '.join(given)}: about photos, which --features has none of")
 
 
 def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
