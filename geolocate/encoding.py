@@ -22,7 +22,7 @@ from geolocate.text import TextEncoder
 #: Features that go through the image head together, and coordinates through the location encoder.
 FEATURE_BLOCK = 256
 LOCATION_BLOCK = 1024
-#: Ten-crop evaluation: views of the input's size out of a square this much larger (224 of 256), at its corners
+#: Ten-crop evaluation: views of the input size out of a square this much larger (224 of 256), at its corners
 #: and centre, each mirrored too (Krizhevsky et al. 2012).
 TEN_CROP_SCALE = 256 / 224
 
