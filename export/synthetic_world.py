@@ -65,9 +65,9 @@ class HiddenEncoder:
 def make_world(
     *,
     seed: int,
-    train_places: int = 3000,
+    train_places: int = 4000,
     held_out_places: int = 300,
-    gallery_points: int = 1500,
+    gallery_points: int = 4000,
     feature_dim: int = 48,
     noise: float = 0.1,
     views: int = 1,

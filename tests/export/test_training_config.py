@@ -1,0 +1,71 @@
+"""The recipe: its defaults are the paper's, JSON keeps all of it, and switches have no position but their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from geolocate_export.concept_alignment import AlignmentConfig
+from geolocate_export.training_config import GroundingConfig, TrainingConfig
+
+
+def test_the_defaults_are_geoclips_recipe() -> None:
+    recipe = TrainingConfig()
+    assert (recipe.batch_size, recipe.queue_length) == (512, 4096)
+    assert (recipe.optimiser, recipe.learning_rate, recipe.weight_decay) == ("adam", 3e-5, 1e-6)
+    assert (recipe.noise_m, recipe.queue_noise_m) == (150.0, 1000.0)
+    assert [recipe.learning_rate_in(epoch) for epoch in (0, 1, 2)] == pytest.approx(
+        [3e-5, 3e-5 * 0.87, 3e-5 * 0.87**2]
+    )
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = TrainingConfig(
+        alignment=AlignmentConfig(space="concept", divergence="mean", weight=0.5),
+        grounding=GroundingConfig(weight=2.0, points=7),
+        frozen=("image", "logit_scale"),
+        patience=3,
+    )
+    assert TrainingConfig.from_json(recipe.to_json()) == recipe
+
+
+def test_cosine_ends_near_zero_and_constant_stays() -> None:
+    cosine = TrainingConfig(schedule="cosine", epochs=10)
+    assert cosine.learning_rate_in(0) == cosine.learning_rate
+    assert cosine.learning_rate_in(9) < 0.05 * cosine.learning_rate
+    assert TrainingConfig(schedule="constant").learning_rate_in(9) == 3e-5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"optimiser": "lion"},
+        {"schedule": "linear"},
+        {"stop_metric": "accuracy"},
+        {"frozen": ("tower",)},
+        {"epochs": 0},
+        {"batch_size": 1},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"noise_m": -1.0},
+        {"data_share": 1.5},
+        {"patience": 0},
+        {"steps": 0},
+    ],
+)
+def test_what_can_be_no_recipe_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        TrainingConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{", '{"epochs": "many"}', '{"unknown": 1}'])
+def test_json_that_is_no_recipe_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        TrainingConfig.from_json(text)
+
+
+def test_differences_are_named() -> None:
+    recipe = TrainingConfig()
+    assert recipe.differences(recipe) == {}
+    assert set(recipe.differences(replace(recipe, seed=2, noise_m=0.0))) == {"seed", "noise_m"}
