@@ -122,22 +122,21 @@ def read_positions(
             header = file.readline(MAX_HEADER)
             delimiter, (name_at, latitude_at, longitude_at) = _layout(header, wanted, table)
             rows = csv.reader(file, delimiter=delimiter)
+            last = max(name_at, latitude_at, longitude_at)
             for row in rows:
-                if not any(cell.strip() for cell in row):
-                    continue
-                line = rows.line_num + 1  # the header was read before
-                cells = [row[at].strip() if at < len(row) else "" for at in (latitude_at, longitude_at)]
-                name = row[name_at].strip() if name_at < len(row) else ""
-                position, problem = _position(*cells, decimal_comma=delimiter != ",")
+                row += [""] * (last + 1 - len(row))
+                name = row[name_at].strip()
+                position, problem = _position(row[latitude_at], row[longitude_at], delimiter != ",")
                 path: str | None = name
                 if not name:
                     problem = NO_NAME
                 elif position is not None and find is not None:
                     path, problem = find(name)
-                if position is None or not path or problem:
+                line = rows.line_num + 1  # the header was read before
+                if position is not None and path and not problem:
+                    yield LabelledPhoto(name, path, position, line)
+                elif any(cell.strip() for cell in row):
                     problems.add(problem, f"{name or 'a row'} (line {line})")
-                    continue
-                yield LabelledPhoto(name, path, position, line)
     except (OSError, UnicodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TableError(f"{printable(str(table))} cannot be read as a table: {reason}") from error
@@ -193,18 +192,18 @@ def _layout(header: str, wanted: Sequence[_Column], table: Path) -> tuple[str, l
     )
 
 
-def _position(latitude: str, longitude: str, *, decimal_comma: bool) -> tuple[Position | None, str]:
+def _position(latitude: str, longitude: str, decimal_comma: bool) -> tuple[Position | None, str]:
     """The position, or None and what is wrong with it."""
     try:
-        north, east = (
-            float(cell.replace(",", ".") if decimal_comma else cell) for cell in (latitude, longitude)
-        )
+        if decimal_comma:
+            latitude, longitude = latitude.replace(",", "."), longitude.replace(",", ".")
+        north, east = float(latitude), float(longitude)
     except ValueError:
-        return None, NO_NUMBER
-    if not (math.isfinite(north) and math.isfinite(east)):
         return None, NO_NUMBER
     if abs(north) <= 90.0 and abs(east) <= 180.0:
         return Position(north, east), ""
+    if not (math.isfinite(north) and math.isfinite(east)):
+        return None, NO_NUMBER
     return None, SWAPPED if abs(north) <= 180.0 and abs(east) <= 90.0 else OFF_GLOBE
 
 

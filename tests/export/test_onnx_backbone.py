@@ -18,7 +18,8 @@ from geolocate_export import graphs
 from geolocate_export.backbone import load_backbone
 from geolocate_export.checkpoint import load_checkpoint, save_checkpoint
 from geolocate_export.command import export_checkpoint
-from geolocate_export.model import GeoModel, LocationConfig, ModelConfig
+from geolocate_export.concept_alignment import ConceptAlignment, ConceptConfig
+from geolocate_export.model import GeoModel, ImageEncoder, LocationConfig, ModelConfig
 from geolocate_export.onnx_backbone import OnnxTower, read_onnx_backbone
 from geolocate_export.parity import cpu_session, generated_photos
 
@@ -117,6 +118,23 @@ def test_a_checkpoint_holds_the_backbone_and_exports_to_a_bundle(tmp_path: Path)
         expected = model.image_encoder(torch.from_numpy(photos)).numpy()
     session = cpu_session(onnx.load(tmp_path / "bundle" / "image_encoder.fp32.onnx"))
     np.testing.assert_allclose(session.run(["image_embedding"], {"pixels": photos})[0], expected, atol=1e-6)
+
+
+def test_concepts_come_out_of_the_merged_graph_too(tmp_path: Path) -> None:
+    path = write_backbone(tmp_path)
+    config, tower = load_backbone(str(path))
+    torch.manual_seed(1)
+    concepts = ConceptAlignment(ConceptConfig(5), 8)
+    encoder = ImageEncoder(config, 8).eval()
+    encoder.backbone = tower
+    merged = graphs.image_encoder_graph(encoder, SIDE, concepts)
+    photos = generated_photos(3, SIDE)
+    with torch.inference_mode():
+        expected = concepts(encoder(torch.from_numpy(photos))).numpy()
+    found = cpu_session(merged).run(["concept_scores"], {"pixels": photos})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.shape == (3, 5)
+    assert np.isfinite(found).all()
 
 
 def test_a_checkpoint_whose_backbone_is_another_or_gone_is_refused(tmp_path: Path) -> None:
