@@ -75,6 +75,7 @@ class Manifest:
         precisions: variants of the image encoder.
         parity: by graph, what export measured between torch and ONNX.
         accuracy: measured, with n and the data named; empty where nothing was measured.
+        calibration: what the temperature was fitted on, and how it did; empty where it was not fitted.
         files: every file but the manifest, by path relative to the bundle, "/"-separated.
     """
 
@@ -92,6 +93,7 @@ class Manifest:
     precisions: tuple[str, ...] = ("fp32",)
     parity: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
 
     @property
@@ -130,6 +132,7 @@ class Manifest:
             precisions=_take(raw, "precisions", _precisions),
             parity=_take(raw, "parity", _object, {}),
             accuracy=_take(raw, "accuracy", _object, {}),
+            calibration=_take(raw, "calibration", _object, {}),
             files=_take(raw, "files", _files),
         )
         # By logarithms: the factor itself may be too large for a float.

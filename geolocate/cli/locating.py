@@ -17,6 +17,7 @@ from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
     from geolocate.bundle import Bundle
+    from geolocate.device import Device
     from geolocate.gallery import Gallery
     from geolocate.geolocator import Geolocator
     from geolocate.records import Prediction
@@ -89,7 +90,14 @@ def locate_and_write(
             geolocator = Geolocator(
                 bundle,
                 device=options.device,
-                gallery=_open_gallery(options, bundle, say),
+                gallery=open_own_gallery(
+                    options.gallery,
+                    bundle,
+                    options.device,
+                    quiet=options.quiet,
+                    progress=options.progress,
+                    say=say,
+                ),
                 namer=namer,
                 named_ranks=options.geocoder_ranks if namer.interval_s else None,
                 say=say,
@@ -159,15 +167,23 @@ def introduction(bundle: Bundle, precision: str) -> Iterator[str]:
         yield f"for the published GeoCLIP: geolocate models pull {best}"
 
 
-def _open_gallery(options: SharedOptions, bundle: Bundle, say: Callable[[str], None]) -> Gallery | None:
-    """The user's own gallery, with a progress line of its own while it is embedded."""
-    if options.gallery is None:
+def open_own_gallery(
+    path: str | None,
+    bundle: Bundle,
+    wanted_device: Device,
+    *,
+    quiet: bool,
+    progress: bool | None,
+    say: Callable[[str], None],
+) -> Gallery | None:
+    """The user's own gallery, with a progress line of its own while it is embedded; None without a path."""
+    if path is None:
         return None
     from geolocate.device import choose_device
     from geolocate.embedded_gallery import open_gallery
 
     done = size = 0
-    shown = Progress(shown=options.progress, quiet=options.quiet, total=lambda: size, unit="point")
+    shown = Progress(shown=progress, quiet=quiet, total=lambda: size, unit="point")
 
     def advance(now: int, total: int) -> None:
         nonlocal done, size
@@ -176,11 +192,11 @@ def _open_gallery(options: SharedOptions, bundle: Bundle, say: Callable[[str], N
         done = now
 
     with shown:
-        device = choose_device(options.device, lambda text: None)
+        device = choose_device(wanted_device, lambda text: None)
         with blaming_environment("gallery"):
-            gallery = open_gallery(Path(options.gallery), bundle, device, advance=advance, warn=say)
+            gallery = open_gallery(Path(path), bundle, device, advance=advance, warn=say)
     points = "1 point" if len(gallery) == 1 else f"{len(gallery):,} points"
-    say(f"gallery {options.gallery}: {points}" + ("" if done else ", embedded earlier"))
+    say(f"gallery {path}: {points}" + ("" if done else ", embedded earlier"))
     return gallery
 
 

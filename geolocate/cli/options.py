@@ -24,18 +24,8 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-ranking_options = _together(
-    click.option(
-        "-k",
-        "--top-k",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        cls=EnvironmentOption,
-        envvar="GEOLOCATE_TOP_K",
-        metavar="N",
-        help="Candidates, best first.",
-    ),
+#: How the posterior becomes candidates, and over which coordinates.
+candidate_options = _together(
     click.option(
         "--ranking",
         type=click.Choice(["merged", "points", "published"]),
@@ -55,6 +45,21 @@ ranking_options = _together(
         help="Your own coordinates to choose from (columns LAT and LON), in place of the bundle's; embedded "
         "once and kept in your cache folder.",
     ),
+)
+
+ranking_options = _together(
+    click.option(
+        "-k",
+        "--top-k",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_TOP_K",
+        metavar="N",
+        help="Candidates, best first.",
+    ),
+    candidate_options,
 )
 
 output_options = _together(
