@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -102,7 +102,7 @@ class Encoders:
 
     def images(
         self, photos: Iterator[str], *, exif: bool, ten_crops: bool = False
-    ) -> Iterator[list[EncodedImage]]:
+    ) -> Generator[list[EncodedImage], None, None]:
         """Photos in order, by batch; one that fails has an error and stops no other.
 
         Of ten crops the embedding is the mean and so no unit vector: its logits are the means of theirs.

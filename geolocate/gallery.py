@@ -16,6 +16,7 @@ from geolocate.bundle import (
     Bundle,
 )
 from geolocate.errors import BundleDamaged, GalleryError
+from geolocate.places import PlaceIndex
 from geolocate.ranking import (
     FloatArray,
     Neighbours,
@@ -119,6 +120,11 @@ class Gallery:
     def neighbours(self) -> Neighbours:
         """Which points stand within the merge radius of others."""
         return Neighbours.of(self.vectors)
+
+    @cached_property
+    def countries(self) -> NDArray[np.int64]:
+        """Rows (M,) of the points' countries in :attr:`PlaceIndex.country_codes`, -1 for none."""
+        return PlaceIndex.load().country_rows(*self.coordinates.T, places=self.places)
 
     @cached_property
     def log_weights(self) -> NDArray[np.float32]:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geolocate.album import NOTE_ALBUM
+from geolocate.album_fixes import AlbumFixes
 from geolocate.bundle import Bundle, load_bundle
 from geolocate.concepts import ZERO_SHOT, ConceptBank
 from geolocate.decoding import DecodeOptions
@@ -27,10 +30,18 @@ from geolocate.errors import DeviceError, UsageError
 from geolocate.extra_points import Posterior
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
+from geolocate.known import Known
 from geolocate.photos import find_photos
+from geolocate.priors import Prior, restricted
 from geolocate.ranking import RANKINGS, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
+from geolocate.regions import by_country
 from geolocate.session import Retrieval
+
+#: What a candidate is: a place, or a country with the probability of all its points.
+By: TypeAlias = Literal["place", "country"]
+#: In the notes of photos whose radius is larger than `abstain_km`.
+NOTE_UNCERTAIN = "uncertain"
 
 
 def to_standard_error(text: str) -> None:
@@ -45,6 +56,8 @@ class _Wish:
     top_k: int
     ranking: Ranking
     concepts: int
+    by: By = "place"
+    abstain_km: float | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for what makes no sense."""
@@ -54,6 +67,10 @@ class _Wish:
             raise UsageError(f"concepts is a whole number of at least 0, not {self.concepts!r}")
         if self.ranking not in RANKINGS:
             raise UsageError(f"ranking is one of {', '.join(RANKINGS)}, not {self.ranking!r}")
+        if self.by not in get_args(By):
+            raise UsageError(f"by is one of {', '.join(get_args(By))}, not {self.by!r}")
+        if self.abstain_km is not None and not self.abstain_km > 0:
+            raise UsageError(f"abstain_km is a number of kilometres above 0, not {self.abstain_km!r}")
 
 
 class Geolocator:
@@ -66,6 +83,7 @@ class Geolocator:
         batch_size: photos in one call of the image encoder; None takes what suits the device.
         decode: how photos are decoded.
         gallery: the coordinates to place photos on; None takes the bundle's.
+        priors: what is known of all photos; the attribute `gallery` holds the points that they leave.
         namer: gives positions their names; see :func:`geolocate.geocoding.open_namer`.
         named_ranks: how many ranks `namer` is asked for, the others get offline names; None for all.
         say: called with each message for the user.
@@ -73,7 +91,8 @@ class Geolocator:
     Raises:
         BundleError: the bundle lacks a part or is damaged.
         DeviceError: `device` is "cuda" and does not work.
-        UsageError: the bundle does not have that precision, or not for that device.
+        UsageError: the bundle does not have that precision, or not for that device; or the priors exclude
+            every point.
     """
 
     def __init__(
@@ -85,6 +104,7 @@ class Geolocator:
         batch_size: int | None = None,
         decode: DecodeOptions | None = None,
         gallery: Gallery | None = None,
+        priors: Sequence[Prior] = (),
         namer: Namer | None = None,
         named_ranks: int | None = None,
         say: Callable[[str], None] = to_standard_error,
@@ -93,7 +113,8 @@ class Geolocator:
             raise UsageError(f"batch_size is at least 1, not {batch_size}")
         self.bundle = bundle
         self.device = choose_device(device, say)
-        self.gallery = gallery or Gallery.from_bundle(bundle)
+        self.gallery = restricted(gallery or Gallery.from_bundle(bundle), priors)
+        self.priors = tuple(priors)
         try:
             self._retrieval = self._open_retrieval()  # the smallest graph finds out whether CUDA works
         except DeviceError as error:
@@ -210,10 +231,12 @@ class Geolocator:
         exclude: Collection[str],
         ten_crops: bool = False,
     ) -> Iterator[list[EncodedImage]]:
+        return self._encoders.images(self._photos(paths, exclude), exif=exif, ten_crops=ten_crops)
+
+    def _photos(self, paths: Iterable[str | os.PathLike[str]], exclude: Collection[str]) -> Iterator[str]:
         _refuse_single(paths, "paths")
         _ = self._encoders.image_encoder  # fails now, not at the first photo
-        photos = find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
-        return self._encoders.images(photos, exif=exif, ten_crops=ten_crops)
+        return find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
 
     def locate(
         self,
@@ -224,6 +247,9 @@ class Geolocator:
         concepts: int = 5,
         exif: bool = True,
         exclude: Collection[str] = (),
+        by: By = "place",
+        abstain_km: float | None = None,
+        album: bool = False,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each photo, in the order of `paths`, folders searched recursively.
 
@@ -236,13 +262,20 @@ class Geolocator:
             concepts: at most so many that the photo shows, where the bundle has concepts.
             exif: read the true position from EXIF and give each candidate's error.
             exclude: files in those folders that are not photos of the user (the run's own outputs).
+            by: "country" gives countries in place of places, each at its strongest point.
+            abstain_km: photos with a larger credible radius get no candidate, but the note `uncertain`.
+            album: read the EXIF of all photos first; those near in time to others with a position are placed
+                with their help, and by the time zone of their clock. Rows that rest mainly on other photos
+                have the note `album` and no `error_km`.
 
         Raises:
-            UsageError: `top_k` is below 1.
+            UsageError: `top_k` is below 1, or another argument makes no sense.
             BundleError: the image encoder cannot be used.
         """
-        wish = _Wish(top_k, ranking, concepts)
-        return self._place(self._image_batches(paths, exif, exclude), wish)
+        wish = _Wish(top_k, ranking, concepts, by, abstain_km)
+        if album:
+            return self._place_album(self._photos(paths, exclude), exif, wish)
+        return self._place(self._image_batches(paths, exif, exclude), wish, Known(self.priors))
 
     def locate_features(
         self,
@@ -252,6 +285,8 @@ class Geolocator:
         top_k: int = 1,
         ranking: Ranking = "merged",
         concepts: int = 5,
+        by: By = "place",
+        abstain_km: float | None = None,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each row of the backbone's features, so photos need no second pass.
 
@@ -264,11 +299,17 @@ class Geolocator:
             UsageError: `top_k` is below 1, or the features are not (N, c).
             BundlePartMissing: the bundle has no image head of its own.
         """
-        wish = _Wish(top_k, ranking, concepts)
-        return self._place(self._encoders.features(features, name), wish)
+        wish = _Wish(top_k, ranking, concepts, by, abstain_km)
+        return self._place(self._encoders.features(features, name), wish, Known(self.priors))
 
     def query(
-        self, texts: Sequence[str], *, top_k: int = 1, ranking: Ranking = "merged"
+        self,
+        texts: Sequence[str],
+        *,
+        top_k: int = 1,
+        ranking: Ranking = "merged",
+        by: By = "place",
+        abstain_km: float | None = None,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each text: where a photo that it describes would have been taken.
 
@@ -276,11 +317,22 @@ class Geolocator:
             UsageError: `top_k` is below 1, or a text is empty.
             BundlePartMissing: the bundle has no text encoder.
         """
-        wish = _Wish(top_k, ranking, concepts=0)
+        wish = _Wish(top_k, ranking, 0, by, abstain_km)
         _refuse_single(texts, "texts")
-        return self._place(self._encoders.texts(texts), wish)
+        return self._place(self._encoders.texts(texts), wish, Known(self.priors))
 
-    def _place(self, batches: Iterator[list[EncodedImage]], wish: _Wish) -> Iterator[Prediction]:
+    def _place_album(self, photos: Iterator[str], exif: bool, wish: _Wish) -> Iterator[Prediction]:
+        """All photos twice: first their EXIF, then with what it says of their neighbours in time."""
+        with AlbumFixes() as album:
+            self._say("album: reading the positions and times of all photos first")
+            album.read(photos)
+            self._say(f"album: {album.fixes:,} of {album.photos:,} photos have a position and a time")
+            with closing(self._encoders.images(album.paths(), exif=True)) as batches:
+                yield from self._place(batches, wish, Known(self.priors, album), exif=exif)
+
+    def _place(
+        self, batches: Iterator[list[EncodedImage]], wish: _Wish, known: Known, *, exif: bool = True
+    ) -> Iterator[Prediction]:
         for batch in batches:
             embeddings = [image.embedding for image in batch if image.embedding is not None]
             posteriors = self.posteriors(np.stack(embeddings)) if embeddings else iter(())
@@ -288,28 +340,45 @@ class Geolocator:
                 if image.embedding is None:
                     yield Prediction(image.photo, model=self.bundle.manifest.name, error=image.error)
                 else:
-                    yield self._predict(image, Posterior(self.gallery, next(posteriors)), wish)
+                    posterior = Posterior(self.gallery, next(posteriors))
+                    posterior, sources = known.applied(posterior, image.facts, wish.ranking)
+                    if not exif:  # it was read for what is known, and is not asked for
+                        image = replace(image, facts=None)
+                    yield self._predict(image, posterior, sources, wish)
 
-    def _predict(self, image: EncodedImage, posterior: Posterior, wish: _Wish) -> Prediction:
+    def _predict(
+        self, image: EncodedImage, posterior: Posterior, sources: tuple[str, ...], wish: _Wish
+    ) -> Prediction:
+        """The prediction of one photo; `sources` are the notes of the priors in its posterior."""
         model = self.bundle.manifest.name
         truth = image.facts.position if image.facts else None
-        notes = image.notes + (image.facts.notes if image.facts else ())
+        notes = image.notes + (image.facts.notes if image.facts else ()) + sources
         if not posterior.is_finite():
             error = "the model gave no number for this photo"
             return Prediction(image.photo, exif=truth, model=model, notes=notes, error=error)
-        ranked = posterior.rank(wish.top_k, wish.ranking)
+        if wish.by == "country":
+            ranked = by_country(posterior, wish.top_k)
+        else:
+            ranked = posterior.rank(wish.top_k, wish.ranking)
+        radius_km = posterior.credible_radius_km(ranked[0][0])
+        if wish.abstain_km is not None and radius_km > wish.abstain_km:
+            ranked = []
+            notes += (NOTE_UNCERTAIN,)
         positions = [posterior.position(index) for index, _ in ranked]
+        # Neighbours' positions are no measure of the model: what rests on them stays out of accuracy.
+        measured = truth if NOTE_ALBUM not in sources else None
+        names = OfflineNames().names if wish.by == "country" else self._names
         candidates = tuple(
             Candidate(
                 rank=rank,
                 position=position,
                 probability=probability,
-                radius_km=posterior.credible_radius_km(index) if rank == 1 else None,
+                radius_km=radius_km if rank == 1 else None,
                 named=named,
-                error_km=geodesic_km(position, truth) if truth else None,
+                error_km=geodesic_km(position, measured) if measured else None,
             )
-            for rank, ((index, probability), position, named) in enumerate(
-                zip(ranked, positions, self._names(positions), strict=True), start=1
+            for rank, ((_, probability), position, named) in enumerate(
+                zip(ranked, positions, names(positions), strict=True), start=1
             )
         )
         concepts: tuple[Concept, ...] = ()

@@ -24,6 +24,10 @@ LAYERS = (
         "ranking",
         "concepts",
         "priors",
+        "album",
+        "album_fixes",
+        "known",
+        "regions",
         "places",
         "offline_geocoder",
         "geocoding",
@@ -39,6 +43,9 @@ LAYERS = (
         "decoding",
         "encoding",
         "embedded_gallery",
+        "embedding_cache",
+        "reference",
+        "reference_photos",
         "bundle_store",
         "bundle_source",
         "published",
@@ -54,6 +61,7 @@ LAYERS = (
         "sphere",
         "text_safety",
         "file_lock",
+        "cache_file",
     ),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geolocate.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from geolocate.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo, read_exif_block
 from geolocate.photos.find import check_arguments, count_photos, find_photos, read_path_list
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "count_photos",
     "decode_photo",
     "find_photos",
+    "read_exif_block",
     "read_path_list",
 ]

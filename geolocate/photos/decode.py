@@ -141,6 +141,29 @@ def decode_photo(
             raise PhotoDamaged(f"damaged: {_reason(error)}") from error
 
 
+def read_exif_block(path: str | os.PathLike[str]) -> bytes | None:
+    """The EXIF block of a photo as :class:`DecodedPhoto` has it, without decoding a pixel; None without one.
+
+    Of a PNG only a block before the pixels is found.
+
+    Raises:
+        PhotoError: one of its subclasses, for what is wrong with the file up to there.
+    """
+    with _open_regular(path) as file, _quiet_decoders():
+        try:
+            file_format = identify(file.read(HEADER_BYTES))
+            if file_format == "TIFF":
+                return _distil_tiff(file)
+            with _open_image(file, file_format) as image:
+                return _exif_block(image)
+        except PhotoError:
+            raise
+        except (Image.DecompressionBombError, MemoryError):
+            raise PhotoTooLarge("more pixels than the limit") from None
+        except _DECODER_ERRORS as error:
+            raise PhotoDamaged(f"damaged: {_reason(error)}") from error
+
+
 def _decode(file: BinaryIO, size: int, max_pixels: int, allow_truncated: bool, exact: bool) -> DecodedPhoto:
     file_format = identify(file.read(HEADER_BYTES))
     with _open_image(file, file_format) as image:
