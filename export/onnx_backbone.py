@@ -108,7 +108,7 @@ class OnnxTower(nn.Module):
         super().__init__()
         self.config = config
         self._content: bytes | None = None
-        self._session: onnxruntime.InferenceSession | None = None
+        self._sessions: dict[bool, onnxruntime.InferenceSession] = {}  # by whether on CUDA
 
     @property
     def content(self) -> bytes:
@@ -131,7 +131,7 @@ class OnnxTower(nn.Module):
         if hashlib.sha256(content).hexdigest() != self.config.sha256:
             raise WeightsError(f"{path} is not the backbone that the model was trained on: another SHA-256")
         parse_graph(content, path.name)
-        self._content, self._session = content, None
+        self._content, self._sessions = content, {}
         return self
 
     def save(self, folder: Path) -> None:
@@ -145,14 +145,15 @@ class OnnxTower(nn.Module):
             pixels = pixels[:, ::-1]
         if self.config.layout == "NHWC":
             pixels = pixels.transpose(0, 2, 3, 1)  # (N, S, S, 3)
-        if self._session is None:
-            self._session = _session(self.content, cuda=x.is_cuda)
-        found = self._session.run([self.config.output], {self.config.input: np.ascontiguousarray(pixels)})[0]
+        if x.is_cuda not in self._sessions:
+            self._sessions[x.is_cuda] = _session(self.content, cuda=x.is_cuda)
+        fed = {self.config.input: np.ascontiguousarray(pixels)}
+        found = self._sessions[x.is_cuda].run([self.config.output], fed)[0]
         return torch.from_numpy(found.reshape(len(pixels), -1)).to(x.device)  # (N, c)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies open a session of their own."""
-        return {**self.__dict__, "_session": None}
+        """Copies open sessions of their own."""
+        return {**self.__dict__, "_sessions": {}}
 
 
 def read_onnx_backbone(path: Path) -> OnnxTower:

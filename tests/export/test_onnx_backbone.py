@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,13 @@ def test_a_checkpoint_holds_the_backbone_and_exports_to_a_bundle(tmp_path: Path)
         expected = model.image_encoder(torch.from_numpy(photos)).numpy()
     session = cpu_session(onnx.load(tmp_path / "bundle" / "image_encoder.fp32.onnx"))
     np.testing.assert_allclose(session.run(["image_embedding"], {"pixels": photos})[0], expected, atol=1e-6)
+
+
+def test_a_model_over_an_onnx_backbone_can_be_copied(tmp_path: Path) -> None:
+    encoder = model_over(write_backbone(tmp_path)).image_encoder
+    photos = torch.from_numpy(generated_photos(2, SIDE))
+    with torch.inference_mode():
+        torch.testing.assert_close(copy.deepcopy(encoder)(photos), encoder(photos))
 
 
 def test_concepts_come_out_of_the_merged_graph_too(tmp_path: Path) -> None:
