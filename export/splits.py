@@ -3,8 +3,8 @@
 Places are the single-linkage clusters of the photos on the sphere: photos that a chain of steps of at most
 `apart_km` joins are one place, and a place is on one side. So no training photo lies within `apart_km` of a
 held-out one, at the poles and across the antimeridian too, and no photo is lost to a margin. The price: in
-dense data long chains form (half of Europe at 25 km), and since a place is never cut, held-out photos then
-come from the places that stand alone. Choose `apart_km` as small as the claim allows, and look at the number
+dense data chains grow long and join whole regions, and since a place is never cut, held-out photos then come
+from the places that stand alone. Choose `apart_km` as small as the claim allows, and look at the number
 of places.
 """
 
