@@ -28,21 +28,18 @@ NAME = "starter"
 VERSION = "0"
 SEED = 20231210
 
-#: MobileNetV2 as open_clip's vision tower, and a location encoder a quarter as wide as GeoCLIP's: 2.4 and 0.6
-#: million weights.
-CONFIG = ModelConfig(
-    image=ImageConfig(
-        vision={
-            "timm_model_name": "mobilenetv2_100",
-            "timm_pool": "avg",
-            "timm_proj": "linear",
-            "image_size": 224,
-        },
-        feature_dim=128,
-    ),
-    location=LocationConfig(frequencies=64, hidden=256),
-    embedding_dim=128,
+#: A small RegNetX as open_clip's vision tower.
+IMAGE = ImageConfig(
+    vision={
+        "timm_model_name": "regnetx_002",
+        "timm_pool": "avg",
+        "timm_proj": "linear",
+        "image_size": 160,
+    },
+    feature_dim=128,
 )
+#: A location encoder a quarter as wide as GeoCLIP's.
+CONFIG = ModelConfig(image=IMAGE, location=LocationConfig(frequencies=64, hidden=256), embedding_dim=128)
 
 #: Distance that a place of a million people keeps from larger ones; it grows as 1 / sqrt(population).
 SPACING_KM_AT_MILLION = 9.0
