@@ -21,6 +21,7 @@ LAYERS = (
         "gallery_csv",
         "extra_points",
         "position_table",
+        "land_outline",
         "ranking",
         "concepts",
         "priors",
