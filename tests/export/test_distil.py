@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from backbones import WIDTH, tiny_graph, write_backbone
 from PIL import Image
 from safetensors.torch import load_file
 
-from backbones import WIDTH, tiny_graph, write_backbone
 from geolocate.errors import WeightsError
 from geolocate_export.distil import REPORT_NAME, TOWER_NAME, DistilConfig, distil, explained_variance
 from geolocate_export.distil_targets import Components, Targets, Teacher, make_targets
