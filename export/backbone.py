@@ -41,6 +41,11 @@ def load_backbone(
             f"'{backbone}' is neither an {ONNX_SUFFIX} file nor a model that open_clip has weights for; "
             "open_clip.list_models() names them"
         )
-    pretrained = OPENAI if OPENAI in tags or not tags else tags[0]
-    clip = load_clip(weights, backbone, pretrained, say=say)
+    clip = load_clip(weights, backbone, pretrained_tag(backbone), say=say)
     return clip.image, clip.vision_tower()
+
+
+def pretrained_tag(model: str) -> str:
+    """open_clip's name of the weights that are taken: OpenAI's where there are any, else the first listed."""
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    return OPENAI if OPENAI in tags or not tags else str(tags[0])

@@ -39,7 +39,9 @@ def add_zero_shot_concepts(
     say(f"embedding {len(listed)} concepts")
     tokenizer = Tokenizer(new.folder / TOKENIZER, clip.text.context_length)
     tower = clip.text_tower()
-    basis = np.stack([_direction(list(c.prompts), tokenizer, tower, means, model) for c in listed])  # (K, d)
+    basis = np.stack(
+        [concept_direction(list(c.prompts), tokenizer, tower, means, model) for c in listed]
+    )  # (K, d)
     average = means.image_norm * means.image / np.linalg.norm(means.image)  # (c,)
     baseline = basis @ _embed(average[None], model)[0]  # (K,)
     np.save(new.folder / CONCEPT_BASIS, basis)
@@ -57,7 +59,7 @@ def add_zero_shot_concepts(
     return replace(new.manifest, concept_count=len(concepts))
 
 
-def _direction(
+def concept_direction(
     prompts: list[str], tokenizer: Tokenizer, tower: torch.nn.Module, means: ModalityMeans, model: GeoModel
 ) -> NDArray[np.float32]:
     """The unit mean of the prompts' embeddings, (d,)."""
