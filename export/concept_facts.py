@@ -80,7 +80,7 @@ class Points:
     @cached_property
     def sea_km(self) -> Floats:
         """Distances (M,) to the sea."""
-        return sea_distances_km(self.coordinates, self._index)
+        return sea_distances_km(self.coordinates)
 
     @cached_property
     def climates(self) -> NDArray[np.int64]:
