@@ -9,6 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from geolocate.cli.options import SharedOptions
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.progress import Progress, duration
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from geolocate.device import Device
     from geolocate.gallery import Gallery
     from geolocate.geolocator import Geolocator
+    from geolocate.priors import Prior
     from geolocate.records import Prediction
 
 
@@ -52,6 +56,8 @@ def locate_and_write(
     from geolocate.geocoding import open_namer
     from geolocate.writers.outputs import open_writers
 
+    _refuse_geocoder_of_countries(options)
+    priors = _priors(options)
     csv = options.csv
     table = csv is None and options.jsonl is None and is_terminal(sys.stdout)
     if csv is None and options.jsonl is None and not table:
@@ -90,6 +96,7 @@ def locate_and_write(
             geolocator = Geolocator(
                 bundle,
                 device=options.device,
+                priors=priors,
                 gallery=open_own_gallery(
                     options.gallery,
                     bundle,
@@ -107,7 +114,11 @@ def locate_and_write(
                 say(line)
             for line in remarks:
                 say(line)
-            if options.top_k > geolocator.gallery.rows():
+            if priors:
+                size, whole = len(geolocator.gallery), len(geolocator.gallery.cut_from or geolocator.gallery)
+                wishes = " ".join(prior.wish for prior in priors)
+                say(f"{wishes}: {size:,} of {whole:,} gallery points are left")
+            elif options.top_k > geolocator.gallery.rows():
                 size = geolocator.gallery.rows()
                 points = "1 point" if size == 1 else f"{size:,} points"
                 say(f"the gallery has {points}: --top-k {options.top_k} gives no more")
@@ -128,6 +139,11 @@ def locate_and_write(
                     "top_k": options.top_k,
                     "ranking": options.ranking,
                     "gallery": options.gallery,
+                    "by": options.by,
+                    "abstain": options.abstain,
+                    "near": options.near,
+                    "country": options.country,
+                    "bbox": options.bbox,
                     "geocoder": options.geocoder,
                     "geocoder_ranks": options.geocoder_ranks,
                     "geocoder_domain": _without_credentials(options.geocoder_domain),
@@ -145,6 +161,43 @@ def locate_and_write(
         if not shown.done:
             say(f"no {what} found")
     return PHOTOS_FAILED if shown.failed else DONE
+
+
+def _priors(options: SharedOptions) -> list[Prior]:
+    """What the user knows already.
+
+    Raises:
+        UsageError: what nobody can know: no such position, no such country.
+    """
+    priors: list[Prior] = []
+    if options.near is not None:
+        from geolocate.priors import Near
+        from geolocate.records import Position
+
+        with blaming_environment("near"):
+            latitude, longitude, km = options.near
+            priors.append(Near(Position(latitude, longitude), km))
+    if options.country is not None:
+        from geolocate.priors import Countries
+
+        with blaming_environment("country"):
+            priors.append(Countries(tuple(options.country.split(","))))
+    if options.bbox is not None:
+        from geolocate.priors import Box
+
+        with blaming_environment("bbox"):
+            priors.append(Box(*options.bbox))
+    return priors
+
+
+def _refuse_geocoder_of_countries(options: SharedOptions) -> None:
+    """Raises UsageError where a geocoder is asked for that would have nothing to do.
+
+    One of the environment is meant for all runs, and passes.
+    """
+    source = click.get_current_context().get_parameter_source("geocoder")
+    if options.by == "country" and options.geocoder != "offline" and source is ParameterSource.COMMANDLINE:
+        raise UsageError("--by country names countries offline: leave out --geocoder")
 
 
 def _without_credentials(host: str | None) -> str | None:

@@ -8,12 +8,12 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from geolocate.cli.parameters import EnvironmentOption, FilePath
+from geolocate.cli.parameters import EnvironmentOption, FilePath, Numbers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Several options as one decorator, shown in the order given."""
 
     def decorate(command: Command) -> Command:
@@ -25,7 +25,7 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 #: How the posterior becomes candidates, and over which coordinates.
-candidate_options = _together(
+candidate_options = together(
     click.option(
         "--ranking",
         type=click.Choice(["merged", "points", "published"]),
@@ -47,7 +47,7 @@ candidate_options = _together(
     ),
 )
 
-ranking_options = _together(
+ranking_options = together(
     click.option(
         "-k",
         "--top-k",
@@ -62,7 +62,54 @@ ranking_options = _together(
     candidate_options,
 )
 
-output_options = _together(
+answer_options = together(
+    click.option(
+        "--by",
+        type=click.Choice(["place", "country"]),
+        default="place",
+        show_default=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_BY",
+        help="country: candidates are countries, with the probability of all their points and the position "
+        "of the strongest.",
+    ),
+    click.option(
+        "--abstain",
+        type=click.FloatRange(min=0, min_open=True),
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_ABSTAIN",
+        metavar="KM",
+        help="No coordinate where the radius is larger, but the note uncertain.",
+    ),
+)
+
+prior_options = together(
+    click.option(
+        "--near",
+        type=Numbers("LAT,LON,KM"),
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_NEAR",
+        metavar="LAT,LON,KM",
+        help="You know that it was within KM of there.",
+    ),
+    click.option(
+        "--country",
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_COUNTRY",
+        metavar="CC,...",
+        help="You know that it was in one of these countries (two letters each: IT,CH).",
+    ),
+    click.option(
+        "--bbox",
+        type=Numbers("S,W,N,E"),
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_BBOX",
+        metavar="S,W,N,E",
+        help="You know that it was between these latitudes and longitudes; W above E crosses 180 degrees.",
+    ),
+)
+
+output_options = together(
     click.option("--csv", type=FilePath(), metavar="FILE", help="Write CSV; - is standard output."),
     click.option("--jsonl", type=FilePath(), metavar="FILE", help="Write JSON lines; - is standard output."),
     click.option(
@@ -70,7 +117,7 @@ output_options = _together(
     ),
 )
 
-naming_options = _together(
+naming_options = together(
     click.option(
         "--geocoder",
         default="offline",
@@ -115,7 +162,7 @@ naming_options = _together(
     click.option("-y", "--yes", is_flag=True, help="Ask a service for more than 1,000 places."),
 )
 
-model_options = _together(
+model_options = together(
     click.option(
         "--model",
         type=FilePath(),
@@ -136,7 +183,7 @@ model_options = _together(
 )
 
 #: How photos are decoded and encoded.
-photo_options = _together(
+photo_options = together(
     click.option(
         "--precision",
         type=click.Choice(["auto", "fp32", "int8", "fp16"]),
@@ -188,7 +235,7 @@ photo_options = _together(
     ),
 )
 
-message_options = _together(
+message_options = together(
     click.option(
         "-q",
         "--quiet",
@@ -214,6 +261,11 @@ class SharedOptions:
     top_k: int
     ranking: Literal["merged", "points", "published"]
     gallery: str | None
+    by: Literal["place", "country"]
+    abstain: float | None
+    near: tuple[float, float, float] | None
+    country: str | None
+    bbox: tuple[float, float, float, float] | None
     csv: str | None
     jsonl: str | None
     overwrite: bool

@@ -26,6 +26,31 @@ class EnvironmentOption(click.Option):
         return f"{names} (from {self.envvar})" if source is ParameterSource.ENVIRONMENT else names
 
 
+class Numbers(click.ParamType):
+    """Numbers with commas between them, a fixed count of them.
+
+    Args:
+        form: what each is, as in the usage line ("LAT,LON,KM").
+    """
+
+    def __init__(self, form: str) -> None:
+        self.name = self.form = form
+
+    def convert(
+        self, value: str | tuple[float, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Raises BadParameter for anything else."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != len(self.form.split(",")):
+            self.fail(f"{value!r} is not {self.form}, numbers with commas between them.", param, ctx)
+        return numbers
+
+
 @contextmanager
 def blaming_environment(option: str) -> Iterator[None]:
     """Errors in the value of an option name the environment variable that it came from, if it did."""

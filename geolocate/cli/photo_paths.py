@@ -14,7 +14,17 @@ from geolocate.errors import UsageError
 STANDARD_INPUT = "-"
 #: Options that mean something only where photos are decoded and encoded.
 ABOUT_PHOTOS = frozenset(
-    ("null", "exif", "precision", "batch_size", "workers", "max_pixels", "allow_truncated", "exact_decode")
+    (
+        "null",
+        "exif",
+        "precision",
+        "batch_size",
+        "workers",
+        "max_pixels",
+        "allow_truncated",
+        "exact_decode",
+        "album",
+    )
 )
 
 

@@ -10,11 +10,13 @@ import click
 from geolocate.cli.locating import locate_and_write
 from geolocate.cli.options import (
     SharedOptions,
+    answer_options,
     message_options,
     model_options,
     naming_options,
     output_options,
     photo_options,
+    prior_options,
     ranking_options,
 )
 from geolocate.cli.parameters import EnvironmentOption, FilePath
@@ -42,6 +44,16 @@ if TYPE_CHECKING:
     help="The backbone's features of photos, one a row, in place of PATHs: raw, not normalised.",
 )
 @ranking_options
+@answer_options
+@prior_options
+@click.option(
+    "--album/--no-album",
+    default=False,
+    show_default=True,
+    cls=EnvironmentOption,
+    envvar="GEOLOCATE_ALBUM",
+    help="Use the positions of photos taken near in time, and time zones; EXIF of all photos is read first.",
+)
 @output_options
 @click.option(
     "--concepts",
@@ -71,6 +83,7 @@ def command(
     features: str | None,
     concepts: int,
     exif: bool,
+    album: bool,
     precision: str,
     batch_size: int | None,
     workers: int | None,
@@ -103,6 +116,9 @@ def command(
             concepts=concepts,
             exif=exif,
             exclude=own_files,
+            by=options.by,
+            abstain_km=options.abstain,
+            album=album,
         )
 
     return locate_and_write(
@@ -114,6 +130,7 @@ def command(
         settings={
             "concepts": concepts,
             "exif": exif,
+            "album": album,
             "max_pixels": max_pixels,
             "allow_truncated": allow_truncated,
             "exact_decode": exact_decode,
@@ -137,7 +154,13 @@ def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
     return locate_and_write(
         options,
         lambda geolocator, _: geolocator.locate_features(
-            features, name=path, top_k=options.top_k, ranking=options.ranking, concepts=concepts
+            features,
+            name=path,
+            top_k=options.top_k,
+            ranking=options.ranking,
+            concepts=concepts,
+            by=options.by,
+            abstain_km=options.abstain,
         ),
         what="photos",
         inputs=[path],

@@ -9,10 +9,12 @@ import click
 from geolocate.cli.locating import locate_and_write
 from geolocate.cli.options import (
     SharedOptions,
+    answer_options,
     message_options,
     model_options,
     naming_options,
     output_options,
+    prior_options,
     ranking_options,
 )
 from geolocate.errors import UsageError
@@ -21,6 +23,8 @@ from geolocate.errors import UsageError
 @click.command(name="query", short_help="Tell where a photo that a text describes would have been taken.")
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @ranking_options
+@answer_options
+@prior_options
 @output_options
 @naming_options
 @model_options
@@ -36,7 +40,13 @@ def command(texts: tuple[str, ...], **shared: Any) -> int:
         raise UsageError("a text to look for is empty")
     return locate_and_write(
         options,
-        lambda geolocator, _: geolocator.query(texts, top_k=options.top_k, ranking=options.ranking),
+        lambda geolocator, _: geolocator.query(
+            texts,
+            top_k=options.top_k,
+            ranking=options.ranking,
+            by=options.by,
+            abstain_km=options.abstain,
+        ),
         what="texts",
         inputs=list(texts),
         settings={},

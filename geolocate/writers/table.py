@@ -62,7 +62,9 @@ class TableWriter:
         if prediction.error is not None:
             self._write_failure(prediction)
             return
-        if self._columns:
+        if not prediction.candidates:
+            self._line(Text(self._fit(prediction.photo, self._width, keep_end=True), style="bold"))
+        elif self._columns:
             for candidate in prediction.candidates:
                 self._line(self._row(prediction, candidate))
         else:
