@@ -23,6 +23,10 @@ COMMANDS = {
         "geolocate.cli.query", "Tell where a photo that a text describes would have been taken."
     ),
     "embed": LazyCommand("geolocate.cli.embed", "Embeddings of photos or of points, for other programs."),
+    "evaluate": LazyCommand(
+        "geolocate.cli.evaluate", "Measure accuracy and calibration on photos of known position."
+    ),
+    "train": LazyCommand("geolocate.cli.train", "Train heads and concept module on your photos."),
     "export": LazyCommand(
         "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
     ),
