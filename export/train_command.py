@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from geolocate.bundle import DEFAULT_NAMES, GALLERY_COORDINATES, load_bundle
-from geolocate.errors import UsageError
+from geolocate.errors import DeviceError, UsageError
 from geolocate.evaluation.baselines import constant_errors_km, geometric_median, random_errors_km
 from geolocate.evaluation.metrics import ACCURACY_THRESHOLDS_KM, Accuracy
 from geolocate.gallery_csv import read_gallery
@@ -63,7 +63,7 @@ class TrainingPlan:
         concepts: name or file of a concept set; None trains no module.
         location, embedding_dim, concept_hidden: sizes of what is trained.
         recipe: how.
-        device: of torch.
+        device: "cuda", "cpu", or "auto", which takes CUDA where torch has it.
         resume: go on with the training in `output`.
     """
 
@@ -82,7 +82,7 @@ class TrainingPlan:
     location: LocationConfig = field(default_factory=LocationConfig)
     embedding_dim: int = 512
     concept_hidden: int = 256
-    device: str = "cpu"
+    device: str = "auto"
     resume: bool = False
 
 
@@ -113,12 +113,14 @@ def train_on_photos(
     """Computes features where there are none yet, trains, writes the checkpoint and measures it.
 
     Raises:
+        DeviceError: CUDA was asked for and torch has none.
         UsageError: photos that cannot be split by place, or features that do not fit the backbone.
         TrainingError: as :func:`train`.
         BundleError, ConceptSetError, GalleryError, TableError, WeightsError: what was named cannot be used.
     """
     if not plan.resume and (plan.output / STATE_NAME).exists():  # before the work, not after it
         raise UsageError(f"{plan.output} holds a training; --resume goes on with it")
+    plan = replace(plan, device=_device(plan.device))
     gallery = _gallery(plan.gallery)
     concepts = load_concept_set(plan.concepts) if plan.concepts is not None else None
     torch.manual_seed(plan.recipe.seed)
@@ -169,6 +171,12 @@ def accuracy_line(accuracy: Accuracy) -> str:
         for km, share in zip(ACCURACY_THRESHOLDS_KM, accuracy.within, strict=True)
     )
     return f"{shares}, median {accuracy.median_km:,.0f} km, n = {accuracy.n:,}"
+
+
+def _device(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("torch finds no CUDA device")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _gallery(path: Path | None) -> NDArray[np.float64]:

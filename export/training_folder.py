@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from geolocate.errors import BundleNotFound
+from geolocate_export.training_state import STATE_NAME
 
 TRAININGS = Path("training")
 #: Checkpoint inside a training's folder.
@@ -44,3 +45,9 @@ def newest_training(trainings: Path = TRAININGS) -> Path | None:
     if not name or not (folder / MODEL).is_dir():
         raise BundleNotFound(f"{trainings / NEWEST} names '{name}', but {folder / MODEL} is not there")
     return folder
+
+
+def newest_begun(trainings: Path = TRAININGS) -> Path | None:
+    """The folder whose state was written last, finished or not; None where there is none."""
+    states = sorted(trainings.glob(f"*/{STATE_NAME}"), key=lambda path: (path.stat().st_mtime_ns, path))
+    return states[-1].parent if states else None
