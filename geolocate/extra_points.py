@@ -100,11 +100,19 @@ class Posterior:
             return self.gallery.rank(self.shares, top_k, ranking)
         everything = np.concatenate((self.shares, self.extra.shares))  # (M + E,)
         if ranking == "merged":
-            return merged(everything, self.gallery.neighbours.extended(self._extra_vectors), top_k)
-        if ranking == "points":
-            return points(everything, top_k)
-        weights = np.concatenate((self.gallery.weights, np.ones(len(self.extra), np.float32)))
-        return published(everything, weights, top_k)
+            ranked = merged(everything, self.gallery.neighbours.extended(self._extra_vectors), top_k)
+        elif ranking == "points":
+            ranked = points(everything, top_k)
+        else:
+            weights = np.concatenate((self.gallery.weights, np.ones(len(self.extra), np.float32)))
+            ranked = published(everything, weights, top_k)
+        # Extra points may have all of the posterior, and the rest of the world is no candidate then.
+        return [(index, share) for index, share in ranked if share > 0] or ranked[:1]
+
+    def best(self, ranking: Ranking) -> int:
+        """The point that leads the ranking."""
+        ((index, _),) = self.rank(1, ranking)
+        return index
 
     def credible_radius_km(self, index: int, mass: float = CREDIBLE_MASS) -> float:
         """Radius of the circle round point `index` that holds `mass` of the posterior.

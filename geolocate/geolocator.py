@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
@@ -35,6 +36,8 @@ from geolocate.photos import find_photos
 from geolocate.priors import Prior, restricted
 from geolocate.ranking import RANKINGS, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
+from geolocate.reference import DEFAULT_NEIGHBOURS, DEFAULT_SIGMA_KM, NOTE_REFERENCE, Reference
+from geolocate.reference_photos import content_of, open_reference
 from geolocate.regions import by_country
 from geolocate.session import Retrieval
 
@@ -58,6 +61,7 @@ class _Wish:
     concepts: int
     by: By = "place"
     abstain_km: float | None = None
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for what makes no sense."""
@@ -250,6 +254,7 @@ class Geolocator:
         by: By = "place",
         abstain_km: float | None = None,
         album: bool = False,
+        reference: Reference | None = None,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each photo, in the order of `paths`, folders searched recursively.
 
@@ -267,12 +272,14 @@ class Geolocator:
             album: read the EXIF of all photos first; those near in time to others with a position are placed
                 with their help, and by the time zone of their clock. Rows that rest mainly on other photos
                 have the note `album` and no `error_km`.
+            reference: photos whose places are known, from :meth:`open_reference`; rows whose place is that of
+                one of them have the note `reference`.
 
         Raises:
             UsageError: `top_k` is below 1, or another argument makes no sense.
             BundleError: the image encoder cannot be used.
         """
-        wish = _Wish(top_k, ranking, concepts, by, abstain_km)
+        wish = _Wish(top_k, ranking, concepts, by, abstain_km, reference)
         if album:
             return self._place_album(self._photos(paths, exclude), exif, wish)
         return self._place(self._image_batches(paths, exif, exclude), wish, Known(self.priors))
@@ -287,6 +294,7 @@ class Geolocator:
         concepts: int = 5,
         by: By = "place",
         abstain_km: float | None = None,
+        reference: Reference | None = None,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each row of the backbone's features, so photos need no second pass.
 
@@ -299,7 +307,7 @@ class Geolocator:
             UsageError: `top_k` is below 1, or the features are not (N, c).
             BundlePartMissing: the bundle has no image head of its own.
         """
-        wish = _Wish(top_k, ranking, concepts, by, abstain_km)
+        wish = _Wish(top_k, ranking, concepts, by, abstain_km, reference)
         return self._place(self._encoders.features(features, name), wish, Known(self.priors))
 
     def query(
@@ -321,6 +329,34 @@ class Geolocator:
         _refuse_single(texts, "texts")
         return self._place(self._encoders.texts(texts), wish, Known(self.priors))
 
+    def open_reference(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        k: int = DEFAULT_NEIGHBOURS,
+        sigma_km: float = DEFAULT_SIGMA_KM,
+        weight: float | None = None,
+        advance: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Reference:
+        """Photos whose places are known, to find neighbours among; for :meth:`locate`.
+
+        See :func:`geolocate.reference_photos.open_reference`. It belongs to this bundle and this precision.
+
+        Raises:
+            UsageError: no photo with a position, or k, sigma or weight make no sense.
+            TableError: the table cannot be read.
+            BundleError: the image encoder cannot be used.
+        """
+        return open_reference(
+            Path(path),
+            self._encoders,
+            k=k,
+            sigma_km=sigma_km,
+            weight=weight,
+            advance=advance,
+            say=self._say,
+        )
+
     def _place_album(self, photos: Iterator[str], exif: bool, wish: _Wish) -> Iterator[Prediction]:
         """All photos twice: first their EXIF, then with what it says of their neighbours in time."""
         with AlbumFixes() as album:
@@ -341,7 +377,14 @@ class Geolocator:
                     yield Prediction(image.photo, model=self.bundle.manifest.name, error=image.error)
                 else:
                     posterior = Posterior(self.gallery, next(posteriors))
+                    if wish.reference is not None:
+                        own = content_of(image.photo)
+                        factor = self._retrieval.logit_factor
+                        posterior = wish.reference.fused(posterior, image.embedding, own, factor)
+                    neighbours = range(len(self.gallery), len(self.gallery) + len(posterior.extra))
                     posterior, sources = known.applied(posterior, image.facts, wish.ranking)
+                    if neighbours and posterior.is_finite() and posterior.best(wish.ranking) in neighbours:
+                        sources += (NOTE_REFERENCE,)
                     if not exif:  # it was read for what is known, and is not asked for
                         image = replace(image, facts=None)
                     yield self._predict(image, posterior, sources, wish)

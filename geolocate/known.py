@@ -55,14 +55,9 @@ class Known:
             )
             notes += (clock.note,)
         informed, weight = placed(posterior, reach(*self.album.round(facts)), self.priors)
-        if weight >= MAINLY or (weight and _best(informed, ranking) != _best(posterior, ranking)):
+        if weight >= MAINLY or (weight and informed.best(ranking) != posterior.best(ranking)):
             notes += (NOTE_ALBUM,)
         return informed, notes
-
-
-def _best(posterior: Posterior, ranking: Ranking) -> int:
-    ((index, _),) = posterior.rank(1, ranking)
-    return index
 
 
 def _reweighted(posterior: Posterior, gallery_logs: Floats, extra_logs: Floats) -> Posterior:
