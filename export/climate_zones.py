@@ -38,7 +38,7 @@ def climate_zones(coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
     height, width = raster.shape
     row = np.minimum((90 - coordinates[:, 0]) / 180 * height, height - 1).astype(np.int64)  # (M,)
     column = ((coordinates[:, 1] + 180) / 360 * width).astype(np.int64) % width  # (M,)
-    zones = raster[row, column].astype(np.int64) - 1  # (M,)
+    zones: NDArray[np.int64] = raster[row, column].astype(np.int64) - 1  # (M,)
     steps = range(-REACH_CELLS, REACH_CELLS + 1)
     around = sorted(((i, j) for i in steps for j in steps), key=lambda step: step[0] ** 2 + step[1] ** 2)
     for down, right in around[1:]:

@@ -199,7 +199,8 @@ def _latitude(fact: Fact, points: Points) -> Truth:
     latitude = points.coordinates[:, 0]
     if not fact.get("signed", False):
         latitude = np.abs(latitude)
-    return ((latitude >= fact["from"]) & (latitude <= fact["to"])).astype(np.float32)
+    inside: NDArray[np.bool_] = (latitude >= fact["from"]) & (latitude <= fact["to"])
+    return inside.astype(np.float32)
 
 
 def _check_boxes(fact: Fact) -> str:
