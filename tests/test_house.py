@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Layers of the runtime from top to bottom; a module imports from its own layer and those below.
 LAYERS = (
     ("__main__", "cli"),
-    ("geolocator", "evaluation", "writers"),
+    ("geolocator", "explanation", "evaluation", "writers"),
     (
         "gallery",
         "gallery_csv",
@@ -24,6 +24,12 @@ LAYERS = (
         "land_outline",
         "ranking",
         "concepts",
+        "gallery_concepts",
+        "intervention",
+        "contrast",
+        "concept_map",
+        "bottleneck",
+        "drawing",
         "priors",
         "album",
         "album_fixes",
