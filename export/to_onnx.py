@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from geolocate import bundle
 from geolocate.bundle import ImageInput, Manifest, image_encoder_name, write_manifest
 from geolocate.equal_earth import project
-from geolocate.errors import OutputError
+from geolocate.errors import OutputError, UsageError
 from geolocate.gallery_csv import GalleryPoints
 from geolocate.places import PlaceIndex
 from geolocate_export import graphs
@@ -120,13 +120,14 @@ def export_bundle(
     Raises:
         OutputError: `output` exists and `force` was not given, or it cannot be written.
         ParityError: a graph differs from torch by more than the limit; `output` is as it was before.
-        ValueError: the plan does not name the model's concepts, or the runtime could not project as it does.
+        UsageError: the runtime could not project coordinates as the model does.
+        ValueError: the plan does not name the model's concepts.
     """
     count = model.config.concepts.count if model.config.concepts else 0
     if len(plan.concepts) != count:
         raise ValueError(f"the plan names {len(plan.concepts)} concepts, the model has {count}")
     if model.config.location.projection != "equal_earth":
-        raise ValueError(
+        raise UsageError(
             "a location encoder of plain degrees cannot be exported: bundles project Equal Earth"
         )
     output = output.absolute()

@@ -26,7 +26,9 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.argument("checkpoint", required=False, type=FilePath(exists=True, file_okay=False, path_type=Path))
 @click.option("--output", type=FilePath(path_type=Path), help="Folder of the new bundle.  [default: ./NAME]")
 @click.option(
-    "--name", callback=_name, help="Name of the bundle.  [default: the checkpoint's folder; else starter]"
+    "--name",
+    callback=_name,
+    help="Name of the bundle.  [default: the checkpoint's folder, or the training's; else starter]",
 )
 @click.option(
     "--gallery",
@@ -60,9 +62,9 @@ def command(
 ) -> None:
     """Export torch encoders to an ONNX bundle, parity enforced.
 
-    CHECKPOINT is a folder with config.json and weights.safetensors; without one, the starter's own is
-    exported. Every graph is compared with torch: past the parity limit the exit status is 1 and nothing is
-    written.
+    CHECKPOINT is a folder with config.json and weights.safetensors, or a training's folder; without one, the
+    newest training in ./training is exported, else the starter's own checkpoint. Every graph is compared with
+    torch: past the parity limit the exit status is 1 and nothing is written.
     """
     del precision  # fp32 is all there is so far; click has refused everything else
     from geolocate.errors import ExtraMissing
