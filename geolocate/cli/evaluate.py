@@ -14,7 +14,7 @@ from geolocate.cli.photo_paths import refuse_options_about_photos
 from geolocate.errors import UsageError
 
 
-class ColumnPair(click.ParamType):
+class ColumnPair(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
     """Two names of columns, latitude first, with a comma between them."""
 
     name = "LATITUDE,LONGITUDE"

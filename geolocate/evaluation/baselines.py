@@ -35,10 +35,15 @@ def geometric_median(coordinates: Floats, weights: NDArray[np.floating]) -> tupl
         angles = np.arccos(cosines)
         sines = np.sin(angles)
         away = sines > _TOLERANCE  # the point itself and its antipode have no direction
-        pull = shares[away] / sines[away]  # unit tangents are (v - cos * p) / sin
-        step = (pull @ vectors[away] - (pull @ cosines[away]) * point) / max(
-            float((shares[away] / angles[away]).sum()), _TOLERANCE
-        )
+        per_sine = shares[away] / sines[away]  # unit tangents are (v - cos * p) / sin
+        pull = per_sine @ vectors[away] - (per_sine @ cosines[away]) * point  # (3,)
+        strength = float(np.linalg.norm(pull))
+        held = float(
+            shares[~away & (cosines > 0)].sum()
+        )  # what stands here holds it back (Vardi, Zhang 2000)
+        if strength <= held or not away.any():
+            break
+        step = pull * (1 - held / strength) / float((shares[away] / angles[away]).sum())
         size = float(np.linalg.norm(step))
         if size < _TOLERANCE:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from geolocate.errors import TableError
 from geolocate.evaluation.columns import Pair, PredictionColumns, find_prediction_columns
 from geolocate.evaluation.number_table import NumberTable
-from geolocate.position_table import IMAGE_NAMES, NO_NUMBER, OFF_GLOBE, SWAPPED, Problems, read_positions
+from geolocate.position_table import (
+    IMAGE_NAMES,
+    NAMED_PROBLEMS,
+    NO_NUMBER,
+    OFF_GLOBE,
+    SWAPPED,
+    Problems,
+    read_positions,
+)
 from geolocate.text_safety import printable
 
 #: Columns of this program's own predictions.
@@ -104,8 +112,7 @@ def read_feature_places(
     kept = _on_globe(values[:, :2], problems)
     whole = np.isfinite(row) & (row >= 0) & (row < rows)
     whole[whole] &= row[whole] == np.floor(row[whole])
-    for line in np.flatnonzero(~whole):
-        problems.add("no such row of features", f"line {line + 2}")
+    _tell(problems, "no such row of features", ~whole)
     kept &= whole
     if not kept.any():
         raise TableError(f"{printable(str(path))} has no row with a true position" + _listed(problems))
@@ -237,23 +244,23 @@ _FORMS: tuple[Callable[[str], str], ...] = (
 
 def _on_globe(truth: Floats, problems: Problems) -> NDArray[np.bool_]:
     """Which true positions (R, 2) can be ones; tells `problems` of the others."""
-    finite = np.isfinite(truth).all(axis=1)
     latitude, longitude = np.abs(truth).T
-    inside = finite & (latitude <= 90) & (longitude <= 360)
-    swapped = finite & ~inside & (latitude <= 180) & (longitude <= 90)
-    for kind, rows in (
-        (f"{NO_NUMBER} as truth", ~finite),
-        (f"{SWAPPED} in the truth", swapped),
-        (f"truth {OFF_GLOBE}", finite & ~inside & ~swapped),
-    ):
-        for line in _first_lines(rows):
-            problems.add(kind, line)
+    finite: NDArray[np.bool_] = np.isfinite(latitude + longitude)
+    inside: NDArray[np.bool_] = finite & (latitude <= 90) & (longitude <= 360)
+    swapped: NDArray[np.bool_] = finite & ~inside & (latitude <= 180) & (longitude <= 90)
+    _tell(problems, f"{NO_NUMBER} as truth", ~finite)
+    _tell(problems, f"{SWAPPED} in the truth", swapped)
+    _tell(problems, f"truth {OFF_GLOBE}", finite & ~inside & ~swapped)
     return inside
 
 
-def _first_lines(rows: NDArray[np.bool_]) -> Iterator[str]:
-    for row in np.flatnonzero(rows):
-        yield f"row {row + 1}"
+def _tell(problems: Problems, kind: str, rows: NDArray[np.bool_]) -> None:
+    """Counts all of the rows (R,), names the first."""
+    found = np.flatnonzero(rows)
+    for row in found[:NAMED_PROBLEMS]:
+        problems.add(kind, f"row {row + 1}")
+    if len(found) > NAMED_PROBLEMS:
+        problems.counts[kind] += len(found) - NAMED_PROBLEMS
 
 
 def _usable(predicted: Floats) -> Floats:
