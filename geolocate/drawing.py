@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 150
+#: Stands in the pictures, so that a new one may replace an old one, and never a photo.
+SOFTWARE = "geolocate"
 #: Cells of a map in degrees: the mean of the points in each is drawn; finer where there are many points.
 FINE_CELL, COARSE_CELL, MANY_POINTS = 1.0, 2.0, 30_000
 #: Colours end so many standard deviations from the gallery's mean.
@@ -110,9 +112,19 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
+def is_own_picture(path: str) -> bool:
+    """Whether a file is a PNG of this module."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG") and f"tEXtSoftware\0{SOFTWARE}".encode() in head
+
+
 def _png(figure: Figure) -> bytes:
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
+    figure.savefig(picture, format="png", metadata={"Software": SOFTWARE})
     return picture.getvalue()
 
 
@@ -122,7 +134,7 @@ def _cells(concept_map: ConceptMap) -> tuple[Floats, Floats, Any]:
     latitude = np.arange(-90.0, 90.0 + size, size)
     longitude = np.arange(-180.0, 180.0 + size, size)
     rows, columns = len(latitude) - 1, len(longitude) - 1
-    south, west = concept_map.gallery.coordinates.T + ((90.0,), (180.0,))
+    south, west = (concept_map.gallery.coordinates + np.array((90.0, 180.0))).T
     row = np.minimum(south / size, rows - 1).astype(np.intp)
     column = np.minimum(west / size, columns - 1).astype(np.intp)
     cell = row * columns + column  # (M,)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +25,11 @@ Identity = tuple[int, int] | str | object
 
 
 def refuse_conflicts(
-    wanted: Mapping[str, OutputPath], *, inputs: Iterable[OutputPath] = (), table: bool = False
+    wanted: Mapping[str, OutputPath],
+    *,
+    inputs: Iterable[OutputPath] = (),
+    table: bool = False,
+    own_pictures: Collection[str] = (),
 ) -> None:
     """Looks at all outputs of a run before the first of them is opened.
 
@@ -33,6 +37,7 @@ def refuse_conflicts(
         wanted: where each output goes, by the name of its option.
         inputs: what the run reads; names that are no files are passed over.
         table: standard output gets a table.
+        own_pictures: outputs whose present file is a picture that this program drew.
 
     Raises:
         UsageError: two outputs share a place (each has a partial file and a manifest besides), one is an
@@ -54,7 +59,8 @@ def refuse_conflicts(
         taken |= dict.fromkeys(places, f"--{name}")
         if file is not None:
             check_replaceable(manifest_path(file))
-            _refuse_picture(name, path)
+            if name not in own_pictures:
+                _refuse_picture(name, path)
 
 
 def _regular_file(path: OutputPath) -> tuple[int, int] | None:
