@@ -130,8 +130,7 @@ def train_on_photos(
         f"{len(training):,} photos to learn from, {len(held_out) if held_out else 0:,} held out, "
         f"{data.features.shape[1]} views, features of width {data.features.shape[2]}"
     )
-    if model.concepts is not None and concepts is not None:
-        _start_concepts(model, concepts, plan, training, say)
+    from_text = concepts is not None and _start_from_text(model, concepts, plan, training, say)
     result = train(
         model,
         plan.recipe,
@@ -147,7 +146,7 @@ def train_on_photos(
     )
     accuracy = _accuracy(result.model, held_out, gallery)
     checkpoint = plan.output / MODEL
-    _save(result, concepts, training, accuracy, checkpoint, plan)
+    _save(result, concepts, training, accuracy, checkpoint, plan, from_text=from_text)
     note_newest(plan.output)
     return TrainingReport(checkpoint, problems, accuracy, result)
 
@@ -170,7 +169,7 @@ def accuracy_line(accuracy: Accuracy) -> str:
         f"{share:.1f} % within {km:,.0f} km"
         for km, share in zip(ACCURACY_THRESHOLDS_KM, accuracy.within, strict=True)
     )
-    return f"{shares}, median {accuracy.median_km:,.0f} km, n = {accuracy.n:,}"
+    return f"{shares}, median {accuracy.median_km:,.0f} km"
 
 
 def _device(name: str) -> str:
@@ -234,19 +233,20 @@ def _split(data: FeatureSet, plan: TrainingPlan) -> tuple[FeatureSet, FeatureSet
     return data.subset(np.flatnonzero(~mask)), data.subset(np.flatnonzero(mask))
 
 
-def _start_concepts(
+def _start_from_text(
     model: GeoModel, concepts: ConceptSet, plan: TrainingPlan, training: FeatureSet, say: Say
-) -> None:
-    """E_concept from the text tower; a backbone that has none keeps the seeded basis."""
+) -> bool:
+    """Whether E_concept could be had from the backbone's text tower; if not, it stays the seeded basis."""
     backbone = plan.backbone or DEFAULT_BACKBONE
     if model.image_encoder.backbone is None or backbone.lower().endswith(ONNX_SUFFIX):
         say("the backbone has no text tower: concepts begin at fixed directions that mean nothing yet")
-        return
+        return False
     clip = load_clip(plan.weights, backbone, pretrained_tag(backbone), say=say)
     if clip.text is None or model.concepts is None:
         say("the backbone's text tower is not CLIP's own: concepts begin at fixed directions")
-        return
+        return False
     model.concepts.start_from(text_basis(concepts, clip, training.features[:, 0], model, say=say))
+    return True
 
 
 def _geography(concepts: ConceptSet | None, gallery: NDArray[np.float64], seed: int) -> Geography | None:
@@ -279,13 +279,16 @@ def _save(
     accuracy: dict[str, Accuracy],
     checkpoint: Path,
     plan: TrainingPlan,
+    *,
+    from_text: bool,
 ) -> None:
     model = result.model.cpu()
     described: tuple[TrainedConcept, ...] = ()
     measured = {name: accuracy_line(value) for name, value in accuracy.items()}
     if measured:
         measured["measured on"] = (
-            f"photos of {plan.data.name} held out by place, {plan.apart_km:g} km from all that was trained on"
+            f"{accuracy['model'].n:,} photos of {plan.data.name} held out by place, {plan.apart_km:g} km from all "
+            "that was trained on"
         )
     provenance = Provenance(
         True, f"Trained by geolocate on {len(training):,} photos of {plan.data.name}.", measured
@@ -293,5 +296,6 @@ def _save(
     if model.concepts is not None and concepts is not None:
         with torch.inference_mode():
             z_img = model.concepts(embed_features(model, training.features[:, 0]))  # (P, K)
-        described = describe_concepts(concepts, z_img.mean(dim=0).numpy(), result.concept_auc)
+        baseline = z_img.mean(dim=0).numpy()  # (K,)
+        described = describe_concepts(concepts, baseline, result.concept_auc, from_text=from_text)
     save_checkpoint(model, checkpoint, provenance=provenance, concepts=described)

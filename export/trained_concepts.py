@@ -44,15 +44,20 @@ class TrainedConcept:
 
 
 def describe_concepts(
-    concepts: ConceptSet, baseline: NDArray[np.floating], auc: NDArray[np.float64] | None
+    concepts: ConceptSet,
+    baseline: NDArray[np.floating],
+    auc: NDArray[np.float64] | None,
+    *,
+    from_text: bool,
 ) -> tuple[TrainedConcept, ...]:
     """Names the outputs of a module after its training.
 
     Args:
         concepts: K of them, in the module's order.
         baseline: (K,), mean scores of the training photos.
-        auc: (K,), NaN where unknown; None where nothing was measured. Without a measure a concept is shown:
-            its directions come from a text tower then, or the caller decides.
+        auc: (K,), NaN where unknown; None where nothing was measured.
+        from_text: whether E_concept comes from a text tower. If so, concepts whose worth was not measured are
+            shown too; if not, nothing ties them to their names, and they are not.
     """
     described = []
     for row, concept in enumerate(concepts):
@@ -65,7 +70,7 @@ def describe_concepts(
                 concept.fact,
                 round(float(baseline[row]), 6),
                 measured,
-                measured is None or measured >= SHOWN_AUC,
+                from_text if measured is None else measured >= SHOWN_AUC,
             )
         )
     return tuple(described)
