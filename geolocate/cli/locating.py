@@ -122,9 +122,10 @@ def locate_and_write(
                 size = geolocator.gallery.rows()
                 points = "1 point" if size == 1 else f"{size:,} points"
                 say(f"the gallery has {points}: --top-k {options.top_k} gives no more")
+            located = predictions(geolocator, [str(path) for path in outputs.paths])
             shown.begin()
             try:
-                for prediction in predictions(geolocator, [str(path) for path in outputs.paths]):
+                for prediction in located:
                     outputs.write(prediction)
                     shown.advance(failed=prediction.error is not None)
             except BaseException:

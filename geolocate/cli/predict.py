@@ -27,6 +27,7 @@ from geolocate.cli.photo_paths import (
     photo_arguments,
     refuse_options_about_photos,
 )
+from geolocate.cli.reference import ReferenceOptions, reference_options
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     envvar="GEOLOCATE_ALBUM",
     help="Use the positions of photos taken near in time, and time zones; EXIF of all photos is read first.",
 )
+@reference_options
 @output_options
 @click.option(
     "--concepts",
@@ -90,6 +92,10 @@ def command(
     max_pixels: int,
     allow_truncated: bool,
     exact_decode: bool,
+    reference: str | None,
+    reference_k: int,
+    reference_sigma: float,
+    reference_weight: float | None,
     **shared: Any,
 ) -> int:
     """Tell where photos were taken.
@@ -98,11 +104,12 @@ def command(
     Without an output option: a table on a terminal, CSV into a pipe.
     """
     options = SharedOptions(**shared)
+    references = ReferenceOptions(reference, reference_k, reference_sigma, reference_weight)
     if features is not None:
         if paths:
             raise UsageError("--features takes the place of PATHs: give one or the other")
         refuse_options_about_photos("--features has")
-        return _locate_features(features, concepts, options)
+        return _locate_features(features, concepts, options, references)
     check_paths(paths, null)
 
     from geolocate.decoding import DecodeOptions
@@ -119,6 +126,7 @@ def command(
             by=options.by,
             abstain_km=options.abstain,
             album=album,
+            reference=references.open(geolocator, quiet=options.quiet, progress=options.progress),
         )
 
     return locate_and_write(
@@ -126,8 +134,9 @@ def command(
         predictions,
         what="photos",
         inputs=list(paths),
-        files=[path for path in paths if path != STANDARD_INPUT],
+        files=[*(path for path in paths if path != STANDARD_INPUT), *references.files],
         settings={
+            **references.settings,
             "concepts": concepts,
             "exif": exif,
             "album": album,
@@ -145,7 +154,7 @@ def command(
     )
 
 
-def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
+def _locate_features(path: str, concepts: int, options: SharedOptions, references: ReferenceOptions) -> int:
     """Places the rows of an NPY file of features (N, c)."""
     from geolocate.cli.features import open_features, remark_on_norms
 
@@ -161,11 +170,12 @@ def _locate_features(path: str, concepts: int, options: SharedOptions) -> int:
             concepts=concepts,
             by=options.by,
             abstain_km=options.abstain,
+            reference=references.open(geolocator, quiet=options.quiet, progress=options.progress),
         ),
         what="photos",
         inputs=[path],
-        files=[path],
-        settings={"concepts": concepts},
+        files=[path, *references.files],
+        settings={**references.settings, "concepts": concepts},
         count=lambda: len(features),
         total=lambda: len(features),
         remarks=[remark] if remark else [],
