@@ -37,10 +37,8 @@ _EMPTY_WORDS = frozenset(
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z]+|\d+")
-_GLUED = re.compile(
-    rf"({'|'.join(sorted(_ROLES, key=len, reverse=True))})?({'|'.join(_AXES)})"
-    rf"({'|'.join(sorted(_ROLES, key=len, reverse=True))})?"
-)
+_ROLE_WORDS = "|".join(sorted(_ROLES, key=len, reverse=True))
+_GLUED = re.compile(rf"(?!longest)({_ROLE_WORDS})?({'|'.join(_AXES)})({_ROLE_WORDS})?")
 
 
 @dataclass(frozen=True, slots=True)
