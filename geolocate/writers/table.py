@@ -113,10 +113,10 @@ class TableWriter:
         cells = [
             prediction.photo if best else "",
             str(candidate.rank),
-            _place(candidate),
+            place(candidate),
             f"{candidate.position.latitude:.4f}",
             f"{candidate.position.longitude:.4f}",
-            _percent(candidate.probability),
+            percent(candidate.probability),
             _km(candidate.radius_km),
             _km(candidate.error_km),
         ]
@@ -130,8 +130,8 @@ class TableWriter:
             for label, distance in (("within", candidate.radius_km), ("off by", candidate.error_km))
             if distance is not None
         ]
-        self._wrapped(f"{candidate.rank} {where}  {_percent(candidate.probability)}", style)
-        for words in (_place(candidate), ", ".join(how_far)):
+        self._wrapped(f"{candidate.rank} {where}  {percent(candidate.probability)}", style)
+        for words in (place(candidate), ", ".join(how_far)):
             if words:
                 self._wrapped(words, style, indent=2 * _INDENT)
 
@@ -190,19 +190,20 @@ def _columns(width: int) -> tuple[_Column, ...]:
     return (_Column("photo", photo, keep_end=True), rank, _Column("place", free - photo), *fixed)
 
 
-def _place(candidate: Candidate) -> str:
+def place(candidate: Candidate) -> str:
+    """What a candidate is called: place, region and country code, as far as they are known."""
     named = candidate.named
     if named is None or named.place is None:
         return ""
-    place = named.place
+    nearest = named.place
     if named.ocean:
-        return f"at sea, {_km(named.distance_km)} from {place.name}"
-    return ", ".join(part for part in (place.name, place.region, place.country_code) if part)
+        return f"at sea, {_km(named.distance_km)} from {nearest.name}"
+    return ", ".join(part for part in (nearest.name, nearest.region, nearest.country_code) if part)
 
 
-def _percent(probability: float) -> str:
-    percent = 100 * probability
-    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.1f} %"
+def percent(share: float) -> str:
+    """A share, 0 to 1, in per cent: whole ones from 10 on."""
+    return f"{100 * share:.0f} %" if 100 * share >= 9.95 else f"{100 * share:.1f} %"
 
 
 def _km(distance: float | None) -> str:
