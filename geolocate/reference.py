@@ -35,7 +35,8 @@ SIMILARITY_SCALE = 0.5
 MAX_ASKED = 2000
 #: Of those asked, the ones most alike in similarity decide.
 ASKED_NEARBY = 50
-#: Before anything is measured: one hit in two, worth so many observations.
+#: Before anything is measured: this share of hits, worth so many observations.
+PRIOR_SHARE = 0.25
 PRIOR_OBSERVATIONS = 2.0
 #: A photo whose best similarity is lower than that of all but this share of the references is no photo of
 #: theirs: its odds fall with how rare it is.
@@ -148,7 +149,7 @@ class Reference:
             others = self._rows_asked[: len(best)] != vote.itself
             best, hits = best[others], hits[others]
         nearby = np.argsort(np.abs(best - vote.similarity), kind="stable")[:ASKED_NEARBY]
-        share = (0.5 * PRIOR_OBSERVATIONS + hits[nearby].sum()) / (PRIOR_OBSERVATIONS + len(nearby))
+        share = (PRIOR_SHARE * PRIOR_OBSERVATIONS + hits[nearby].sum()) / (PRIOR_OBSERVATIONS + len(nearby))
         as_low = (np.count_nonzero(best <= vote.similarity) + 1) / (len(best) + 1)
         return float(share / (1.0 - share) * min(1.0, as_low / ALIKE_SHARE))
 

@@ -15,6 +15,7 @@ from geolocate.encoding import Encoders
 from geolocate.errors import PhotoError, UsageError
 from geolocate.exif import read_exif
 from geolocate.photos import find_photos, read_exif_block
+from geolocate.photos.find import PHOTO_EXTENSIONS
 from geolocate.position_table import Problems, read_positions
 from geolocate.records import Position
 from geolocate.reference import DEFAULT_NEIGHBOURS, DEFAULT_SIGMA_KM, Reference
@@ -68,6 +69,8 @@ def open_reference(
     name = printable(str(path))
     if not path.exists():
         raise UsageError(f"no such reference: {name}")
+    if path.suffix[1:].lower() in PHOTO_EXTENSIONS and path.is_file():
+        raise UsageError(f"the reference {name} is a photo: a reference is a folder of photos, or a table")
     problems = Problems()
     photos = list(_unique(_labelled(path, problems, say), problems))
     embeddings = _embeddings(photos, encoders, problems, advance, say, cache)

@@ -127,8 +127,11 @@ def test_a_reference_without_positions_is_refused_with_what_it_should_be(
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="has no photo with a position: it is a folder of photos with GPS"):
         opened(starter, tmp_path)
-    with pytest.raises(TableError):
+    with pytest.raises(UsageError, match="is a photo: a reference is a folder"):
         opened(starter, tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("name,where\na,b\n", encoding="utf-8")
+    with pytest.raises(TableError):
+        opened(starter, tmp_path / "table.csv")
 
 
 def test_three_photos_of_a_walk_place_the_other_two_within_a_kilometre(
