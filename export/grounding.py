@@ -53,12 +53,28 @@ def held_out_blocks(
     Returns:
         bool (M,). Points of one block are always on one side.
     """
+    block_of = _blocks(coordinates, degrees)  # (M,)
+    count = block_of.max() + 1
+    drawn = np.random.default_rng(seed).permutation(count) < round(share * count)  # (B,)
+    held_out: NDArray[np.bool_] = drawn[block_of]
+    return held_out
+
+
+def block_folds(
+    coordinates: NDArray[np.float64], folds: int, seed: int, degrees: float = BLOCK_DEGREES
+) -> NDArray[np.intp]:
+    """The fold (M,) of each point (M, 2), for cross-validation: whole blocks, drawn at random."""
+    block_of = _blocks(coordinates, degrees)  # (M,)
+    fold_of: NDArray[np.intp] = np.random.default_rng(seed).permutation(block_of.max() + 1) % folds  # (B,)
+    return fold_of[block_of]
+
+
+def _blocks(coordinates: NDArray[np.float64], degrees: float) -> NDArray[np.intp]:
+    """The block (M,) that each point lies in, numbered from 0."""
     north, east = coordinates[:, 0] + 90.0, (coordinates[:, 1] + 180.0) % 360.0  # (M,), (M,)
     cells = np.floor(np.stack((north, east), axis=1) / degrees).astype(np.int64)  # (M, 2)
-    blocks, block_of = np.unique(cells, axis=0, return_inverse=True)  # (B, 2), (M,)
-    drawn = np.random.default_rng(seed).permutation(len(blocks)) < round(share * len(blocks))  # (B,)
-    held_out: NDArray[np.bool_] = drawn[block_of.ravel()]
-    return held_out
+    block_of: NDArray[np.intp] = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
+    return block_of
 
 
 class Grounding(nn.Module):

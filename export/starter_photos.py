@@ -20,6 +20,8 @@ LABELS = "labels.csv"
 SCATTERED = "commons_countries"
 #: Photos nearer than this to each other are of one place, and so are theirs in turn.
 SAME_PLACE_KM = 50.0
+#: So many photos of a place are learned from at most: a trip's hundred would be a prior for its country.
+PER_PLACE = 4
 #: Share of all photos that is held out.
 HELD_OUT_SHARE = 0.25
 SEED = 20231210
@@ -40,6 +42,16 @@ class StarterPhotos:
     names: tuple[str, ...]
     coordinates: NDArray[np.float64]
     held_out: NDArray[np.bool_]
+
+    @property
+    def learned(self) -> NDArray[np.intp]:
+        """Rows of the photos to learn from: PER_PLACE of each place at most, drawn at random."""
+        drawn = np.random.default_rng(SEED).permutation(np.flatnonzero(~self.held_out))  # (L,)
+        place = places(self.coordinates, SAME_PLACE_KM)[drawn]  # (L,)
+        order = np.argsort(place, kind="stable")
+        rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])  # within its place
+        kept: NDArray[np.intp] = np.sort(drawn[order][rank < PER_PLACE])
+        return kept
 
     @property
     def paths(self) -> list[Path]:

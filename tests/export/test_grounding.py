@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from geolocate_export.grounding import Geography, Grounding, concept_auc, held_out_blocks
+from geolocate_export.grounding import Geography, Grounding, block_folds, concept_auc, held_out_blocks
 
 
 def test_points_of_one_block_are_on_one_side_also_where_the_date_line_cuts_it() -> None:
@@ -25,6 +25,16 @@ def test_the_same_seed_holds_out_the_same_regions_and_another_others() -> None:
     points = np.random.default_rng(1).uniform((-90, -180), (90, 180), size=(2000, 2))
     assert np.array_equal(held_out_blocks(points, 0.3, 1), held_out_blocks(points, 0.3, 1))
     assert not np.array_equal(held_out_blocks(points, 0.3, 1), held_out_blocks(points, 0.3, 2))
+
+
+def test_folds_cut_the_world_into_whole_blocks() -> None:
+    points = np.random.default_rng(0).uniform((-90, -180), (90, 180), (3000, 2))
+    folds = block_folds(points, 5, seed=1)
+    assert set(folds) == set(range(5))
+    assert np.bincount(folds).min() > 400
+    cells = np.floor((points + (90, 180)) / 10).astype(int)
+    for cell in np.unique(cells, axis=0):
+        assert len(set(folds[(cells == cell).all(axis=1)])) == 1
 
 
 def test_the_auc_is_the_share_of_pairs_in_the_right_order_ties_counting_half() -> None:

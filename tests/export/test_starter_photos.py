@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from geolocate.sphere import chord_to_km, unit_vectors
+from geolocate_export.splits import places
 from geolocate_export.starter_photos import (
     HELD_OUT_SHARE,
+    PER_PLACE,
     SAME_PLACE_KM,
     SCATTERED,
+    StarterPhotos,
     held_out_places,
     read_starter_photos,
 )
@@ -44,6 +47,15 @@ def test_a_trip_is_never_cut_nor_held_out_and_keeps_its_neighbours() -> None:
 
 def test_the_same_table_gives_the_same_places() -> None:
     assert np.array_equal(held_out_places(NAMES, COORDINATES), held_out_places(NAMES, COORDINATES))
+
+
+def test_no_place_teaches_with_more_than_a_few_photos_and_none_is_left_out() -> None:
+    held_out = held_out_places(NAMES, COORDINATES)
+    learned = StarterPhotos(Path(), NAMES, COORDINATES, held_out).learned
+    place = places(COORDINATES, SAME_PLACE_KM)
+    assert not held_out[learned].any()
+    assert np.bincount(place[learned]).max() == PER_PLACE
+    assert set(place[learned]) == set(place[~held_out])
 
 
 def test_the_real_photos_are_read(real_photos: Path) -> None:

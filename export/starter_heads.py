@@ -1,0 +1,164 @@
+"""What of the starter is learned from geography, and what from photos.
+
+First the location encoder and the concepts' basis, from what is known of the concepts' geography at the
+gallery's points: that needs no photo. Then the image head, from photos, while the locations stand still: so
+few photos would only bend the map.
+
+M gallery points, K concepts, P photos.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from geolocate.sphere import chord_to_km, unit_vectors
+from geolocate_export.concept_alignment import AlignmentConfig
+from geolocate_export.concept_facts import truths
+from geolocate_export.concept_set import ConceptSet
+from geolocate_export.feature_set import FeatureSet
+from geolocate_export.grounding import Geography, block_folds
+from geolocate_export.held_out import embed_features
+from geolocate_export.model import GeoModel
+from geolocate_export.splits import places
+from geolocate_export.starter_photos import SAME_PLACE_KM
+from geolocate_export.train import train
+from geolocate_export.trained_concepts import TrainedConcept, describe_concepts
+from geolocate_export.training_config import GroundingConfig, TrainingConfig
+
+SEED = 20231210
+#: The location encoder and the basis, from facts alone.
+FROM_GEOGRAPHY = TrainingConfig(
+    epochs=3,
+    steps=100,
+    learning_rate=1e-3,
+    schedule="cosine",
+    queue_length=0,
+    grounding=GroundingConfig(weight=1.0, points=512),
+    seed=SEED,
+)
+#: The image head and the image side of the concepts.
+FROM_PHOTOS = TrainingConfig(
+    epochs=5,
+    steps=30,
+    batch_size=128,
+    optimiser="adamw",
+    learning_rate=1e-3,
+    weight_decay=0.1,
+    schedule="cosine",
+    queue_length=1024,
+    negatives_beyond_km=300.0,
+    alignment=AlignmentConfig(space="both", divergence="cs", weight=1.0),
+    grounding=GroundingConfig(weight=1.0, points=512),
+    frozen=("location",),
+    seed=SEED,
+)
+#: Parts of the world that concepts are measured in, each by a model that never saw it.
+REGION_FOLDS = 5
+#: How far a photo makes others likely: the weights of the gallery are the density of the photos' places,
+#: with the kernel exp(-distance / DENSITY_KM).
+DENSITY_KM = 2000.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What the training leaves.
+
+    Attributes:
+        model: all of it, its tower as it was given.
+        concepts: K of them, what the outputs of its concept module are.
+        weights: float32 (M,), of the gallery: how many of the photos are expected at a point, up to a factor.
+    """
+
+    model: GeoModel
+    concepts: tuple[TrainedConcept, ...]
+    weights: NDArray[np.float32]
+
+
+def train_heads(
+    fresh: Callable[[], GeoModel],
+    photos: FeatureSet,
+    gallery: NDArray[np.float64],
+    concepts: ConceptSet,
+    *,
+    geography: TrainingConfig = FROM_GEOGRAPHY,
+    heads: TrainingConfig = FROM_PHOTOS,
+    say: Say = lambda line: None,
+) -> Heads:
+    """Trains everything but the image tower.
+
+    Args:
+        fresh: makes the model as it starts, always the same.
+        photos: to learn from.
+        gallery: degrees (M, 2), the points where facts are known.
+        geography, heads: the two recipes.
+    """
+    known = truths(concepts, gallery)  # (K, M)
+    nowhere = np.zeros(len(gallery), dtype=bool)
+    auc = region_aucs(fresh, known, gallery, geography, say)  # (K,)
+    with tempfile.TemporaryDirectory() as scratch:
+        world = Geography(gallery, known, nowhere)
+        model = train(
+            fresh(), geography, None, None, gallery, Path(scratch) / "geography", geography=world
+        ).model
+        say(f"learning from {len(photos)} photos")
+        train(model, heads, photos, None, gallery, Path(scratch) / "heads", geography=world)
+    assert model.concepts is not None, "the starter has the concept module"
+    with torch.inference_mode():
+        z_img = model.concepts(embed_features(model, photos.features[:, 0]))  # (P, K)
+    described = describe_concepts(concepts, z_img.mean(dim=0).numpy(), auc, from_text=False)
+    return Heads(model, described, photo_density(photos.coordinates, gallery))
+
+
+def region_aucs(
+    fresh: Callable[[], GeoModel],
+    known: NDArray[np.float32],
+    gallery: NDArray[np.float64],
+    recipe: TrainingConfig,
+    say: Say = lambda line: None,
+) -> NDArray[np.float64]:
+    """AUC of each concept's location score against its fact (K, M), by cross-validation over blocks.
+
+    The world is cut into blocks of BLOCK_DEGREES, the blocks into REGION_FOLDS parts; a model that learned
+    from the others scores each. Pairs of points are compared within a part only.
+
+    Returns:
+        (K,), NaN where no part has a point where the fact holds and one where it does not.
+    """
+    fold = block_folds(gallery, REGION_FOLDS, SEED)  # (M,)
+    total, pairs = np.zeros(len(known)), np.zeros(len(known))
+    for number in range(REGION_FOLDS):
+        held_out = fold == number  # (M,)
+        with tempfile.TemporaryDirectory() as scratch:
+            world = Geography(gallery, known, held_out)
+            result = train(fresh(), recipe, None, None, gallery, Path(scratch) / "fold", geography=world)
+        auc = result.concept_auc
+        assert auc is not None, "a region is held out"
+        ones, zeros = ((known[:, held_out] == truth).sum(axis=1) for truth in (1, 0))  # (K,), (K,)
+        total += np.nan_to_num(auc) * ones * zeros
+        pairs += ones * zeros
+        say(f"concepts in part {number + 1} of {REGION_FOLDS} of the world: AUC {np.nanmedian(auc):.3f}")
+    return np.where(pairs > 0, total / np.maximum(pairs, 1), np.nan)
+
+
+def photo_density(photos: NDArray[np.float64], gallery: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Weights (M,) of gallery points (M, 2), of mean 1: the density of the places of photos (P, 2).
+
+    Every place counts once, however many photos it has; see DENSITY_KM.
+    """
+    place = places(photos, SAME_PLACE_KM)  # (P,)
+    share = 1.0 / np.bincount(place)[place]  # (P,)
+    points = unit_vectors(*gallery.T)  # (M, 3)
+    density = np.zeros(len(gallery))
+    for vector, part in zip(unit_vectors(*photos.T), share, strict=True):
+        density += part * np.exp(-chord_to_km(np.linalg.norm(points - vector, axis=1)) / DENSITY_KM)
+    weights: NDArray[np.float32] = (density / density.mean()).astype(np.float32)
+    return weights
