@@ -32,7 +32,7 @@ def test_folds_cut_the_world_into_whole_blocks() -> None:
     folds = block_folds(points, 5, seed=1)
     assert set(folds) == set(range(5))
     assert np.bincount(folds).min() > 400
-    cells = np.floor((points + (90, 180)) / 10).astype(int)
+    cells = np.floor(np.add(points, (90, 180)) / 10).astype(int)
     for cell in np.unique(cells, axis=0):
         assert len(set(folds[(cells == cell).all(axis=1)])) == 1
 
