@@ -287,8 +287,8 @@ def _save(
     measured = {name: accuracy_line(value) for name, value in accuracy.items()}
     if measured:
         measured["measured on"] = (
-            f"{accuracy['model'].n:,} photos of {plan.data.name} held out by place, {plan.apart_km:g} km from all "
-            "that was trained on"
+            f"{accuracy['model'].n:,} photos of {plan.data.name}, held out by place, {plan.apart_km:g} km "
+            "from all that was trained on"
         )
     provenance = Provenance(
         True, f"Trained by geolocate on {len(training):,} photos of {plan.data.name}.", measured
