@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from geolocate.errors import UsageError
 from geolocate.extra_points import ExtraPoints, Posterior
-from geolocate.sphere import chord_to_km, unit_vectors
+from geolocate.sphere import chord_to_km, great_circle_km, unit_vectors
 
 #: On rows whose place is that of a reference.
 NOTE_REFERENCE = "reference"
@@ -138,6 +138,16 @@ class Reference:
         """Where the density of a vote is highest, (2,)."""
         best: Floats = self.coordinates[vote.indices[vote.shares.argmax()]]
         return best
+
+    def nearest_km(self, vector: Floats, content: str | None = None) -> float:
+        """Great-circle distance from a unit vector (3,) to the nearest reference that is not the photo itself.
+
+        Infinite where there is no other.
+        """
+        distances = great_circle_km(self._vectors, vector)  # (N,)
+        if content in self._index:
+            distances[self._index[content]] = np.inf
+        return float(distances.min())
 
     def odds(self, vote: Vote) -> float:
         """Odds that one of the neighbours stands where the photo was taken, by its best similarity.

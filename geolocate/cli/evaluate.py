@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import click
@@ -11,6 +11,7 @@ import click
 from geolocate.cli.options import candidate_options, message_options, model_options, photo_options
 from geolocate.cli.parameters import FilePath
 from geolocate.cli.photo_paths import refuse_options_about_photos
+from geolocate.cli.reference import ReferenceOptions, reference_options
 from geolocate.errors import UsageError
 
 
@@ -61,6 +62,7 @@ class EvaluateOptions:
     exact_decode: bool
     quiet: bool
     progress: bool | None
+    references: ReferenceOptions
 
 
 @click.command(name="evaluate", short_help="Measure accuracy and calibration on photos of known position.")
@@ -134,6 +136,7 @@ class EvaluateOptions:
     help="Draw accuracy by distance, reliability and a map of the errors (needs the extra 'plots').",
 )
 @candidate_options
+@reference_options
 @model_options
 @photo_options
 @message_options
@@ -145,7 +148,9 @@ def command(**values: Any) -> int:
     photos within 1, 25, 200, 750 and 2500 km, errors, GeoScore, and whether the stated radii hold, beside a
     constant and a random guess.
     """
-    options = EvaluateOptions(**values)
+    names = [field.name for field in fields(ReferenceOptions)]
+    references = ReferenceOptions(**{name: values.pop(name) for name in names})
+    options = EvaluateOptions(**values, references=references)
     _check(options)
     from geolocate.cli.evaluation_run import run
 
@@ -180,6 +185,8 @@ def _check(options: EvaluateOptions) -> None:
             raise UsageError(f"--crops is about photos, which --{sources[0]} has none of")
     if options.predictions is None and options.predicted_columns is not None:
         raise UsageError("--predicted-columns is about --predictions")
+    if options.predictions is not None and options.references.reference is not None:
+        raise UsageError("--reference needs photos or features: --predictions has none to compare")
     if options.predictions is not None and options.fit_temperature is not None:
         raise UsageError("--fit-temperature wants the model's posterior, which --predictions has not")
     if folder and (options.true_columns or options.image_column):

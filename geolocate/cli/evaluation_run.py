@@ -27,7 +27,7 @@ from geolocate.evaluation.leaks import leaked
 from geolocate.evaluation.literature import guess_benchmark
 from geolocate.evaluation.measuring import Measured, measure
 from geolocate.evaluation.rendering import to_json, to_markdown, to_text
-from geolocate.evaluation.report import NamedErrors, Report, baselines, build_report, errors_of
+from geolocate.evaluation.report import NamedErrors, Report, baselines, build_report, by_references, errors_of
 from geolocate.evaluation.scored_table import read_feature_places, read_predictions
 from geolocate.geolocator import Geolocator
 from geolocate.position_table import Problems, read_positions
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from geolocate.gallery import Gallery
 
 STANDARD_OUTPUT = "-"
+#: A photo so near to a reference can be placed by it.
+NEAR_REFERENCE_KM = 1.0
 
 
 @dataclass
@@ -63,6 +65,7 @@ def run(options: EvaluateOptions) -> int:
     """Evaluates and writes the report; returns the exit status."""
     wanted = {name: path for name in ("json", "markdown") if (path := getattr(options, name)) is not None}
     inputs = [p for p in (options.data, options.features, options.predictions, options.gallery) if p]
+    inputs += options.references.files
     refuse_conflicts(wanted, inputs=[path for path in inputs if os.path.isfile(path)])
     if options.fit_temperature is not None:
         check_vacant(Path(options.fit_temperature))
@@ -149,6 +152,7 @@ def _run_model(options: EvaluateOptions) -> _Found:
         )
         for line in introduction(bundle, geolocator.precision):
             say(line)
+        reference = options.references.open(geolocator, quiet=options.quiet, progress=options.progress)
         images = _images(geolocator, options, problems, remarks)
         shown.begin()
         measured = measure(
@@ -156,6 +160,7 @@ def _run_model(options: EvaluateOptions) -> _Found:
             images,
             ranking=options.ranking,
             temperatures=options.fit_temperature is not None,
+            reference=reference,
             advance=lambda failed: shown.advance(failed=failed),
         )
         remarks += [f"left out: {line}" for line in problems.lines()]
@@ -170,11 +175,26 @@ def _run_model(options: EvaluateOptions) -> _Found:
         "gallery": f"{len(geolocator.gallery):,} points",
     }
     settings |= {"precision": geolocator.precision} if options.features is None else {}
+    if options.references.reference is not None:
+        chosen = options.references.settings | {"reference": _shown(options.references.reference)}
+        settings |= {key.replace("_", " "): value for key, value in chosen.items() if value is not None}
     settings |= {"crops": int(options.crops)} if options.crops != "1" else {}
+    if reference is not None:
+        remarks.append(_near_references(measured, len(reference)))
     if not bundle.manifest.trained:
         remarks.append("the model is untrained: its places are chance")
     name = f"{_shown(options.features)}, {_shown(data)}" if options.features else _shown(data)
     return _Found(measured, name, settings, remarks, geolocator.gallery, bundle)
+
+
+def _near_references(found: Measured, references: int) -> str:
+    """How many photos a reference can place at all: nearly all of them where the split was by photo."""
+    assert found.reference_km is not None
+    near = int((found.reference_km <= NEAR_REFERENCE_KM).sum())
+    return (
+        f"{near:,} of {len(found):,} photos were taken within {NEAR_REFERENCE_KM:g} km of one of the "
+        f"{references:,} references (a photo itself does not count)"
+    )
 
 
 Images = Iterator[tuple[EncodedImage, tuple[float, float]]]
@@ -281,7 +301,7 @@ def _report(
 ) -> tuple[Report, list[NamedErrors]]:
     errors = errors_of(found.measured, options.distance)
     name = found.bundle.manifest.name if found.bundle is not None else "predictions"
-    methods = [NamedErrors(name, errors)]
+    methods = [NamedErrors(name, errors), *by_references(found.measured, options.distance)]
     if found.gallery is not None:
         methods += baselines(found.measured.truth, found.gallery, options.distance)
     else:

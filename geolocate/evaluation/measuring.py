@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -20,8 +20,11 @@ from geolocate.evaluation.calibration import (
 )
 from geolocate.evaluation.concept_scores import photo_score
 from geolocate.evaluation.scored_table import Scored
+from geolocate.extra_points import Posterior
 from geolocate.geolocator import Geolocator
 from geolocate.ranking import FloatArray, Ranking
+from geolocate.reference import Reference, knn_positions
+from geolocate.reference_photos import content_of
 from geolocate.sphere import great_circle_km, unit_vectors
 
 #: Photos whose posteriors are asked for together.
@@ -41,6 +44,9 @@ class Measured:
         levels_by_temperature: (N, len(TEMPERATURES)), or None where nobody asked.
         concept_scores: (N,), see :func:`geolocate.evaluation.concept_scores.photo_score`.
         failures: why photos have no prediction, the first few.
+        neighbours: (N, 2), where the nearest references alone place the photos; None without references.
+        fused: (N, 2), where model and references together do.
+        reference_km: (N,), from the truth to the nearest reference that is not the photo itself.
     """
 
     truth: Floats
@@ -50,6 +56,9 @@ class Measured:
     levels_by_temperature: Floats | None
     concept_scores: Floats
     failures: tuple[str, ...] = ()
+    neighbours: Floats | None = None
+    fused: Floats | None = None
+    reference_km: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -65,16 +74,12 @@ class Measured:
 
     def where(self, kept: NDArray[np.bool_]) -> Measured:
         """Only the photos that are `kept` (N,)."""
-        by_temperature = self.levels_by_temperature
-        return Measured(
-            self.truth[kept],
-            self.predicted[kept],
-            self.radii_km[kept],
-            self.levels[kept],
-            None if by_temperature is None else by_temperature[kept],
-            self.concept_scores[kept],
-            self.failures,
-        )
+        arrays: dict[str, Any] = {
+            field.name: value[kept]
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+        }
+        return replace(self, **arrays)
 
 
 #: Failures that are named.
@@ -87,6 +92,7 @@ def measure(
     *,
     ranking: Ranking,
     temperatures: bool = False,
+    reference: Reference | None = None,
     advance: Callable[[bool], object] = lambda failed: None,
 ) -> Measured:
     """Places photos and holds the posterior against the truth.
@@ -94,12 +100,13 @@ def measure(
     Args:
         images: each with its true latitude and longitude.
         temperatures: compute the levels at other temperatures too.
+        reference: photos to find neighbours among, beside the model and together with it.
         advance: is told of each photo whether it failed.
     """
     truth: list[tuple[float, float]] = []
     rows: list[_Row] = []
     failures: list[str] = []
-    judge = _Judge(geolocator, ranking, temperatures)
+    judge = _Judge(geolocator, ranking, temperatures, reference)
     for batch in _batches(iter(images)):
         embeddings = [image.embedding for image, _ in batch if image.embedding is not None]
         posteriors = geolocator.posteriors(np.stack(embeddings)) if embeddings else iter(())
@@ -124,6 +131,9 @@ def measure(
         else None,
         concept_scores=np.array([row.concept_score for row in rows]),
         failures=tuple(failures),
+        neighbours=np.array([row.neighbours for row in rows]).reshape(count, 2) if reference else None,
+        fused=np.array([row.fused for row in rows]).reshape(count, 2) if reference else None,
+        reference_km=np.array([row.reference_km for row in rows]) if reference else None,
     )
 
 
@@ -136,6 +146,9 @@ class _Row:
     level: float = np.nan
     levels: Floats | None = None
     concept_score: float = np.nan
+    neighbours: tuple[float, float] = (np.nan, np.nan)
+    fused: tuple[float, float] = (np.nan, np.nan)
+    reference_km: float = np.nan
 
 
 _NOTHING = _Row()
@@ -144,11 +157,14 @@ _NOTHING = _Row()
 class _Judge:
     """One photo's posterior against its true position."""
 
-    def __init__(self, geolocator: Geolocator, ranking: Ranking, temperatures: bool) -> None:
+    def __init__(
+        self, geolocator: Geolocator, ranking: Ranking, temperatures: bool, reference: Reference | None
+    ) -> None:
         self._geolocator = geolocator
         self._gallery = geolocator.gallery
         self._ranking = ranking
         self._temperatures = temperatures
+        self._reference = reference
         self._concepts = ConceptBank.from_bundle(geolocator.bundle)
 
     def __call__(self, image: EncodedImage, posterior: FloatArray, truth: tuple[float, float]) -> _Row:
@@ -158,12 +174,32 @@ class _Judge:
         gallery = self._gallery
         ((index, _),) = gallery.rank(posterior, 1, self._ranking)
         true = unit_vectors(truth[0], truth[1])  # (1, 3)
-        return _Row(
+        row = _Row(
             predicted=(float(gallery.coordinates[index, 0]), float(gallery.coordinates[index, 1])),
             radii_km=tuple(gallery.credible_radius_km(index, posterior, mass) for mass in STATED_MASSES),
             level=self._level(posterior, true, index),
             levels=self._levels(image.embedding, true) if self._temperatures else None,
             concept_score=photo_score(self._concepts.image_scores(image)) if self._concepts else np.nan,
+        )
+        if self._reference is None:
+            return row
+        return self._with_references(row, self._reference, image, posterior, true)
+
+    def _with_references(
+        self, row: _Row, reference: Reference, image: EncodedImage, posterior: FloatArray, true: Floats
+    ) -> _Row:
+        """The row with where the neighbours place the photo, alone and together with the model."""
+        assert image.embedding is not None
+        own = content_of(image.photo)
+        (alone,) = knn_positions(reference, image.embedding[None], [own])
+        factor = self._geolocator.bundle.manifest.logit_factor
+        fused = reference.fused(Posterior(self._gallery, posterior), image.embedding, own, factor)
+        together = fused.position(fused.best(self._ranking))
+        return replace(
+            row,
+            neighbours=(float(alone[0]), float(alone[1])),
+            fused=(together.latitude, together.longitude),
+            reference_km=reference.nearest_km(true[0], own),
         )
 
     def _level(self, posterior: FloatArray, true: Floats, index: int) -> float:

@@ -84,7 +84,21 @@ class Report:
 
 def errors_of(measured: Measured, distance: Distance) -> Floats:
     """Errors (N,) in km, infinite where there is no prediction."""
-    errors = pair_distances_km(measured.predicted, measured.truth, distance)
+    return _errors(measured.predicted, measured.truth, distance)
+
+
+def by_references(measured: Measured, distance: Distance) -> list[NamedErrors]:
+    """Nearest references alone, and with the model; nothing where there were no references."""
+    placed = (("nearest references", measured.neighbours), ("model and references", measured.fused))
+    return [
+        NamedErrors(name, _errors(positions, measured.truth, distance))
+        for name, positions in placed
+        if positions is not None
+    ]
+
+
+def _errors(positions: Floats, truth: Floats, distance: Distance) -> Floats:
+    errors = pair_distances_km(positions, truth, distance)
     return np.where(np.isnan(errors), np.inf, errors)
 
 
