@@ -140,7 +140,7 @@ class Reference:
         return best
 
     def nearest_km(self, vector: Floats, content: str | None = None) -> float:
-        """Great-circle distance from a unit vector (3,) to the nearest reference that is not the photo itself.
+        """Great-circle distance in km from a unit vector (3,) to the nearest reference but the photo itself.
 
         Infinite where there is no other.
         """
