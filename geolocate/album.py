@@ -2,32 +2,29 @@
 
 The nearest fix before and the nearest after make a mixture of Gaussians on the ground: the photographer was
 on the way between them, or stayed at one of them, or made an excursion; each spread grows with the time that
-has passed, so an hour is not a day. The mixture is a prior beside the model's own: pi = (1 - trust) * gallery
-+ trust * album, and what the model sees weighs both by Bayes' rule. Where it contradicts the neighbours, as
-with a clock that is an hour off, the answer falls back to the model's.
+has passed, so an hour is not a day. What the model makes of it: :mod:`geolocate.album_evidence`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geolocate.extra_points import ExtraPoints, Posterior
-from geolocate.priors import Prior
-from geolocate.ranking import MERGE_RADIUS_KM
+from geolocate.extra_points import ExtraPoints
 from geolocate.records import Position
 from geolocate.sphere import EARTH_RADIUS_KM, unit_vectors
 
 #: In the notes of rows whose place rests mainly on neighbours.
 NOTE_ALBUM = "album"
-#: What the model keeps even beside a fix of the same minute: clocks are off, cards of two cameras are mixed.
-TRUST = 0.85
+#: In fixes of the same minute; the rest stays with the model, for clocks are off and cards of cameras mixed.
+TRUST = 0.9
 #: A fix so far away in time has lost 63 % of the trust.
 TRUST_HOURS = 48.0
+#: At this speed half of the trust is lost: the faster one moves, the more harm a clock does that is off.
+TRUST_KMH = 150.0
 #: No fix farther away in time is looked at.
 MAX_GAP_HOURS = 96.0
 #: Spread at a gap of zero: positioning error, and a stroll while the shutter is open.
@@ -42,12 +39,12 @@ MAX_KMH = 1200.0
 WIDEST_KM = 1000.0
 #: Of how far one has come since the fix that is nearer in time, at constant speed: how uneven speeds are.
 UNEVEN = 0.25
+#: Having stayed at a fix is less likely by a factor e for each such speed that the way from there then took.
+RUSH_KMH = 300.0
 #: Between fixes closer than this nobody was on the way.
 SAME_PLACE_KM = 5.0
 #: A day: by then a night was spent somewhere, most likely near one of the two fixes.
 NIGHT_HOURS = 24.0
-#: What the model says of a position is averaged over the gallery points in a circle of at least this radius.
-EVIDENCE_KM = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,9 @@ def reach(before: Fix | None, after: Fix | None) -> ExtraPoints:
         return ExtraPoints(np.empty((0, 2)), np.empty(0), np.empty(0))
     gaussians = _between(*fixes) if len(fixes) == 2 else _from_one(fixes[0], 1.0)
     trust = TRUST * math.exp(-min(fix.hours for fix in fixes) / TRUST_HOURS)
-    parts = [part for gaussian in gaussians for part in _split(gaussian) if gaussian.spread_km <= WIDEST_KM]
+    if len(fixes) == 2:
+        trust /= 1.0 + _speed_kmh(*fixes) / TRUST_KMH
+    parts = [gaussian for gaussian in gaussians if gaussian.spread_km <= WIDEST_KM]
     return ExtraPoints(
         np.array([(part.centre.latitude, part.centre.longitude) for part in parts]).reshape(-1, 2),
         trust * np.array([part.share for part in parts]),
@@ -99,24 +98,37 @@ def _from_one(fix: Fix, share: float) -> list[_Gaussian]:
     ]
 
 
+def _speed_kmh(before: Fix, after: Fix) -> float:
+    """From one fix to the other; 0 within one place, whatever the clocks say."""
+    distance = EARTH_RADIUS_KM * _angle(_vector(before.position), _vector(after.position))
+    hours = max(before.hours + after.hours, 1.0 / 3600.0)
+    return distance / hours if distance > SAME_PLACE_KM else 0.0
+
+
 def _between(before: Fix, after: Fix) -> list[_Gaussian]:
     total = before.hours + after.hours
     start, end = _vector(before.position), _vector(after.position)
     distance = EARTH_RADIUS_KM * _angle(start, end)
-    fraction = before.hours / total if total > 0 else 0.5
-    if distance > MAX_KMH * total + SAME_PLACE_KM:
+    # Never quite 0 or 1: a share of the time is divided by below.
+    fraction = min(max(before.hours / total, 1e-6), 1.0 - 1e-6) if total > 0 else 0.5
+    speed = _speed_kmh(before, after)
+    if speed > MAX_KMH:
         return _from_one(before, 1.0 - fraction) + _from_one(after, fraction)
     middle = _interpolated(start, end, fraction)
     away = 2.0 * fraction * (1.0 - fraction) * total  # hours to the nearer fix, but smooth
-    travelled = distance / total * away if total > 0 else 0.0
-    stayed = 0.0
-    if distance > SAME_PLACE_KM:
+    travelled = min(distance, speed * away)
+    stayed_before = stayed_after = 0.0
+    if speed:
         stayed = 0.15 + 0.6 * (1.0 - math.exp(-total / NIGHT_HOURS))
+        # Whoever stayed at one of them went the whole way in the time to the other.
+        stayed_before = stayed * (1.0 - fraction) * math.exp(-speed / (1.0 - fraction) / RUSH_KMH)
+        stayed_after = stayed * fraction * math.exp(-speed / fraction / RUSH_KMH)
+    moved = 1.0 - stayed_before - stayed_after
     return [
-        _Gaussian(middle, 0.85 * (1.0 - stayed), _walk_km(away) + UNEVEN * travelled),
-        _Gaussian(middle, 0.15 * (1.0 - stayed), _road_km(away) + UNEVEN * travelled),
-        _Gaussian(before.position, stayed * (1.0 - fraction), _walk_km(before.hours)),
-        _Gaussian(after.position, stayed * fraction, _walk_km(after.hours)),
+        _Gaussian(middle, 0.85 * moved, _walk_km(away) + UNEVEN * travelled),
+        _Gaussian(middle, 0.15 * moved, _road_km(away) + UNEVEN * travelled),
+        _Gaussian(before.position, stayed_before, _walk_km(before.hours)),
+        _Gaussian(after.position, stayed_after, _walk_km(after.hours)),
     ]
 
 
@@ -143,79 +155,3 @@ def _interpolated(start: NDArray[np.float64], end: NDArray[np.float64], fraction
 def _position(vector: NDArray[np.float64]) -> Position:
     x, y, z = (float(axis) for axis in vector)
     return Position(math.degrees(math.atan2(z, math.hypot(x, y))), math.degrees(math.atan2(y, x)))
-
-
-def _split(gaussian: _Gaussian) -> list[_Gaussian]:
-    """A Gaussian wider than one place as 19 narrower ones (a hexagon of centres), with the same variance."""
-    if gaussian.spread_km <= MERGE_RADIUS_KM:
-        return [gaussian]
-    step = 0.8  # between centres, in spreads
-    offsets = [(0.0, 0.0)]
-    for ring, count in ((1.0, 6), (2.0, 12)):
-        for number in range(count):
-            bearing = 2.0 * math.pi * number / count
-            length = ring * step * (1.0 if ring == 1.0 or number % 2 == 0 else math.sqrt(3.0) / 2.0)
-            offsets.append((length, bearing))
-    weights = np.exp([-(length**2) / 1.5 for length, _ in offsets])  # variance 0.75 of each axis
-    weights /= weights.sum()
-    centres_variance = float(np.sum(weights * [length**2 / 2.0 for length, _ in offsets]))
-    width = gaussian.spread_km * math.sqrt(max(1.0 - centres_variance, 0.1))
-    return [
-        _Gaussian(
-            _destination(gaussian.centre, length * gaussian.spread_km, bearing),
-            gaussian.share * float(weight),
-            width,
-        )
-        for (length, bearing), weight in zip(offsets, weights, strict=True)
-    ]
-
-
-def _destination(start: Position, km: float, bearing: float) -> Position:
-    """The position `km` along a great circle that leaves `start` at `bearing` (radians from north)."""
-    arc, phi = km / EARTH_RADIUS_KM, math.radians(start.latitude)
-    sine = math.sin(phi) * math.cos(arc) + math.cos(phi) * math.sin(arc) * math.cos(bearing)
-    turn = math.atan2(math.sin(bearing) * math.sin(arc) * math.cos(phi), math.cos(arc) - math.sin(phi) * sine)
-    longitude = (start.longitude + math.degrees(turn) + 180.0) % 360.0 - 180.0
-    return Position(math.degrees(math.asin(max(-1.0, min(1.0, sine)))), longitude)
-
-
-def placed(posterior: Posterior, album: ExtraPoints, priors: Sequence[Prior] = ()) -> tuple[Posterior, float]:
-    """The posterior of a photo under the album's prior too, and the share of it that rests on the album.
-
-    Args:
-        posterior: under the gallery's own prior.
-        album: see :func:`reach`.
-        priors: hard ones of the run, which hold for the album's positions too.
-    """
-    shares = album.shares.copy()
-    for prior in priors:
-        shares *= np.exp(prior.log_at(album.coordinates))
-    likely = shares * _lifts(posterior, album)
-    total = float(likely.sum())
-    model = 1.0 - float(album.shares.sum())
-    if not total > 0:  # nothing is left of it, or the model gave no number
-        return posterior, 0.0
-    weight = total / (total + model)
-    normalised = ExtraPoints(album.coordinates, likely / total, album.spreads_km)
-    return posterior.mixed(normalised, weight), weight
-
-
-def _lifts(posterior: Posterior, points: ExtraPoints) -> NDArray[np.float64]:
-    """How much likelier than by the gallery's prior alone each point (E,) is to the model, as a factor.
-
-    Averaged over the gallery points round it, or the nearest one: a gallery says nothing finer.
-    """
-    gallery = posterior.gallery
-    vectors = gallery.vectors
-    total_weight = float(gallery.weights.sum(dtype=np.float64))
-    others = unit_vectors(*posterior.extra.coordinates.T) if len(posterior.extra) else np.empty((0, 3))
-    lifts = np.empty(len(points))
-    for row, centre in enumerate(unit_vectors(*points.coordinates.T) if len(points) else ()):
-        cosines = np.einsum("ij,j->i", vectors, centre)  # (M,); no BLAS, as in the ranking
-        radius = max(EVIDENCE_KM, 2.0 * float(points.spreads_km[row]))
-        limit = min(math.cos(min(radius / EARTH_RADIUS_KM, math.pi)), float(cosines.max()) - 1e-12)
-        near = np.flatnonzero(cosines >= limit)
-        seen = float(posterior.shares[near].sum(dtype=np.float64))
-        seen += float(posterior.extra.shares[others @ centre >= limit].sum())
-        lifts[row] = seen / (float(gallery.weights[near].sum(dtype=np.float64)) / total_weight)
-    return lifts

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geolocate.album import NOTE_ALBUM, placed, reach
+from geolocate.album import NOTE_ALBUM, reach
+from geolocate.album_evidence import placed
 from geolocate.album_fixes import AlbumFixes
 from geolocate.exif import ExifFacts
 from geolocate.extra_points import Posterior

@@ -32,6 +32,7 @@ LAYERS = (
         "drawing",
         "priors",
         "album",
+        "album_evidence",
         "album_fixes",
         "known",
         "regions",

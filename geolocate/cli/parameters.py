@@ -26,7 +26,7 @@ class EnvironmentOption(click.Option):
         return f"{names} (from {self.envvar})" if source is ParameterSource.ENVIRONMENT else names
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
     """Numbers with commas between them, a fixed count of them.
 
     Args:
