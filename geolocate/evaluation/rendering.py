@@ -13,13 +13,16 @@ from geolocate.evaluation.metrics import (
     ACCURACY_THRESHOLDS_KM,
     GEOSCORE_SCALE_KM,
     Accuracy,
-    Interval,
     within_key,
 )
 from geolocate.evaluation.report import Report
 
 #: Of 95 % intervals, which methods have that every photo counts once in.
 INTERVALS_NOTE = "in brackets: 95 % bootstrap intervals over the photos"
+#: From so many photos on, a second decimal of a per cent says something, and the literature prints it.
+MANY_PHOTOS = 1000
+#: Below so many km, or points of GeoScore, one decimal is shown.
+SMALL = 100.0
 _LIMITS = [f"{limit:g} km" for limit in ACCURACY_THRESHOLDS_KM]
 
 
@@ -149,8 +152,11 @@ def _accuracy_table(title: str, rows: Sequence[Any], intervals_below: bool) -> T
     lines: list[tuple[str, ...]] = []
     for row in rows:
         found: Accuracy = row.accuracy
-        shares = [f"{share:.1f}" for share in found.within]
-        intervals = [_interval(found.intervals.get(within_key(limit)), 1) for limit in ACCURACY_THRESHOLDS_KM]
+        digits = 1 if found.n < MANY_PHOTOS else 2
+        shares = [f"{share:.{digits}f}" for share in found.within]
+        intervals = [
+            _interval(found.intervals.get(within_key(limit)), digits) for limit in ACCURACY_THRESHOLDS_KM
+        ]
         if intervals_below:
             lines.append((row.name, f"{found.n:,}", *shares))
             if found.intervals:
@@ -166,8 +172,8 @@ def _distance_table(report: Report) -> Table:
         (
             row.name,
             *(
-                f"{_number(row.accuracy.values()[key], 0)} "
-                f"{_interval(row.accuracy.intervals.get(key), 0)}".strip()
+                f"{_distance(row.accuracy.values()[key])} "
+                f"{_interval(row.accuracy.intervals.get(key))}".strip()
                 for key in ("median_km", "mean_km", "geoscore")
             ),
         )
@@ -207,7 +213,7 @@ def _coverage_table(report: Report) -> Table:
             f"circle that is said to hold {100 * coverage.stated:g} %",
             f"{100 * coverage.share:.1f} % {_interval(tuple(100 * x for x in coverage.interval), 1)}",
             f"{coverage.n:,}",
-            f"{_number(coverage.median_radius_km, 0)} km",
+            f"{_distance(coverage.median_radius_km)} km",
         )
         for coverage in report.coverage
     ]
@@ -249,5 +255,13 @@ def _number(value: float, decimals: int) -> str:
     return "no limit" if math.isinf(value) else f"{value:,.{decimals}f}"
 
 
-def _interval(interval: tuple[float, ...] | Interval | None, decimals: int) -> str:
-    return "" if interval is None else "[" + ", ".join(_number(bound, decimals) for bound in interval) + "]"
+def _distance(value: float) -> str:
+    return _number(value, 1 if value < SMALL else 0)
+
+
+def _interval(interval: tuple[float, ...] | None, decimals: int | None = None) -> str:
+    """In brackets; without `decimals` as a distance."""
+    if interval is None:
+        return ""
+    shown = (_distance(bound) if decimals is None else _number(bound, decimals) for bound in interval)
+    return f"[{', '.join(shown)}]"
