@@ -106,13 +106,20 @@ class ConceptBank:
         return np.flatnonzero([entry.shown for entry in self.entries])
 
     @cached_property
-    def distinct_directions(self) -> NDArray[np.float32]:
-        """(K, d) unit vectors: what sets each concept apart from the average concept.
+    def common(self) -> NDArray[np.float32]:
+        """(d,): what all concepts have in common, the mean of their directions."""
+        mean: NDArray[np.float32] = self.basis.mean(axis=0)
+        return mean
 
-        Directions of concepts share most of what they are (of 200 zero-shot ones, half of the pairs have a
-        cosine above 0.7): to move an embedding along one of them as it is moves it along all.
+    @cached_property
+    def distinct_directions(self) -> NDArray[np.float32]:
+        """(K, d) unit vectors: what sets each concept apart from what all have in common.
+
+        Directions of concepts are much the same (of 200 zero-shot ones, half of the pairs have a cosine above
+        0.7): to move an embedding along one of them as it is moves it along all, and where one scores high,
+        all do.
         """
-        apart = self.basis - self.basis.mean(axis=0)  # (K, d)
+        apart = self.basis - self.common  # (K, d)
         lengths = np.linalg.norm(apart, axis=1, keepdims=True)  # (K, 1)
         alike = lengths < 1e-6 * np.linalg.norm(self.basis, axis=1, keepdims=True)  # a bank of one concept
         apart = np.where(alike, self.basis, apart)
@@ -142,10 +149,12 @@ class ConceptBank:
         return zero_shot
 
     def location_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, K): z_loc of location embeddings (N, d); for zero-shot concepts their cosines."""
+        """(N, K): z_loc of location embeddings (N, d); zero-shot: cosines with the distinct directions."""
+        if self.kind == ZERO_SHOT:
+            cosines: NDArray[np.float32] = embeddings @ self.distinct_directions.T  # (N, K)
+            return cosines
         scores: NDArray[np.float32] = embeddings @ self.basis.T  # (N, K)
-        if self.kind == TRAINED:
-            scores /= np.linalg.norm(scores, axis=1, keepdims=True)
+        scores /= np.linalg.norm(scores, axis=1, keepdims=True)
         return scores
 
     def strongest(self, image: EncodedImage, count: int) -> tuple[Concept, ...]:

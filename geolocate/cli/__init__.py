@@ -27,6 +27,7 @@ COMMANDS = {
         "geolocate.cli.evaluate", "Measure accuracy and calibration on photos of known position."
     ),
     "train": LazyCommand("geolocate.cli.train", "Train heads and concept module on your photos."),
+    "explain": LazyCommand("geolocate.cli.explain", "Tell why a photo is placed where it is, by concepts."),
     "export": LazyCommand(
         "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
     ),
