@@ -142,10 +142,11 @@ class TextPage:
             parts = (f"{part.concept} {100 * part.share:+.0f} %" for part in country.contributions)
             table.add_row(self._text(country.country), self._text(", ".join(parts)))
         self._console.print(table)
+        right, majority = percent(bottleneck.held_out_accuracy), percent(bottleneck.held_out_majority)
         self._line(
-            f"  the sparse layer behind this has {bottleneck.concepts_per_country:.0f} concepts a country, and "
-            f"is right for {percent(bottleneck.held_out_accuracy)} of {bottleneck.held_out_points:,} gallery "
-            f"points held out (always the commonest country: {percent(bottleneck.held_out_majority)})",
+            f"  the sparse layer behind this has {bottleneck.concepts_per_country:.0f} concepts a country; "
+            f"it is right for {right} of {bottleneck.held_out_points:,} gallery points held out (always "
+            f"the commonest country: {majority})",
             "dim",
         )
         self._line("")
