@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from geolocate.errors import UsageError
 from geolocate.records import Prediction
 from geolocate.writers.csv import CsvWriter
+from geolocate.writers.finished import FinishedPhotos
+from geolocate.writers.journal import Journal
 from geolocate.writers.jsonl import JsonlWriter
 from geolocate.writers.refusals import refuse_conflicts
-from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct
+from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, shown
 from geolocate.writers.target import Target, open_target, own_files, real_path, write_manifest
 
 
@@ -43,14 +46,26 @@ class Writers:
 
     As a context manager it aborts on leaving unless `close` was reached.
 
+    Args:
+        journal: what finished photos are written to before anything else; from :meth:`begin` on.
+        aside: a context in which standard output may be written.
+
     Attributes:
         paths: every file that the run writes, absolute: never to be read as a photo.
         kept: after `abort`, the files that keep what was written.
+        finished: the photos of the run that goes on here.
     """
 
-    def __init__(self, aside: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+    def __init__(
+        self,
+        aside: Callable[[], AbstractContextManager[object]] = nullcontext,
+        journal: Journal | None = None,
+    ) -> None:
         self.paths: list[Path] = []
         self.kept: list[Path] = []
+        self.finished = FinishedPhotos()
+        self._journal = journal
+        self._begun = False
         self._writers: list[Writer] = []
         self._files: list[Path] = []
         self._aside = aside
@@ -63,8 +78,39 @@ class Writers:
             self._files.append(file)
             self.paths += own_files(file)
 
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Keeps a journal from here on, where there is a file to keep it beside.
+
+        Args:
+            run: what decides over the rows; see :meth:`geolocate.writers.journal.Journal.begin`.
+
+        Raises:
+            UsageError: the run that is to go on is another one; says in what.
+            OutputError: the disk is full or gone.
+        """
+        if self._journal is not None:
+            self._journal.begin(run)
+            self._begun = True
+
+    def earlier(self) -> Iterator[Prediction]:
+        """Writes to each output, and yields, the photos of the run that goes on here, in their order."""
+        if self._journal is not None:
+            for prediction in self._journal.earlier():
+                self.finished.add(prediction.photo)
+                self._render(prediction)
+                yield prediction
+
+    def resumable(self) -> int:
+        """How many photos a run would find finished if it went on with this one now."""
+        return self._journal.photos if self._journal is not None and self._begun else 0
+
     def write(self, prediction: Prediction) -> None:
-        """Writes one photo to each output. Raises as `Writer.write`."""
+        """Writes one photo to the journal and to each output. Raises as `Writer.write`."""
+        if self._journal is not None and self._begun:
+            self._journal.write(prediction)
+        self._render(prediction)
+
+    def _render(self, prediction: Prediction) -> None:
         with self._aside():
             for writer in self._writers:
                 writer.write(prediction)
@@ -85,6 +131,9 @@ class Writers:
         if manifest is not None:
             for file in self._files:
                 write_manifest(file, manifest)
+        if self._journal is not None:
+            self._journal.discard()  # last of all: what fails before this can be tried again
+            self._journal = None
 
     def abort(self) -> list[Path]:
         """Gives up; returns the files that keep what was written, so that the user can be told."""
@@ -92,6 +141,8 @@ class Writers:
             kept = self._writers.pop(0).abort()
             if kept is not None:
                 self.kept.append(kept)
+        if self._journal is not None:
+            self._journal.close()
         return self.kept
 
     def __enter__(self) -> Writers:
@@ -109,6 +160,7 @@ def open_writers(
     jsonl: OutputPath | None = None,
     table: bool = False,
     overwrite: bool = False,
+    resume: bool = False,
     inputs: Iterable[OutputPath] = (),
     aside: Callable[[], AbstractContextManager[object]] = nullcontext,
     say: Callable[[str], None] = lambda text: None,
@@ -119,6 +171,7 @@ def open_writers(
         csv, jsonl: a file, a pipe or device, or "-" for standard output; None for no such output.
         table: a readable table on standard output.
         overwrite: discard what an unfinished earlier run left.
+        resume: go on with it.
         inputs: what the run reads, which no output may replace.
         aside: a context in which standard output may be written (a progress line steps aside).
         say: told that a named pipe has no reader yet; opening it waits for one.
@@ -126,14 +179,18 @@ def open_writers(
     Raises:
         OutputError: the folder is missing or read-only, or the path is a folder.
         UsageError: two outputs go to the same place, one would replace an input or a picture, or an
-            unfinished earlier output is in the way.
+            unfinished earlier output is in the way; to resume, there is no file to go on with.
     """
     wanted = {name: path for name, path in (("csv", csv), ("jsonl", jsonl)) if path is not None}
     refuse_conflicts(wanted, inputs=inputs, table=table)
-    writers = Writers(aside)
+    first = next((real_path(path) for path in wanted.values() if not is_direct(path)), None)
+    journal = None if first is None else Journal(first, overwrite=overwrite)
+    writers = Writers(aside, journal)
     try:
+        going_on = _goes_on(journal, overwrite, resume)
         for name, path in wanted.items():
-            writers.add(FORMATS[name](open_target(path, overwrite=overwrite, say=say)), path)
+            target = open_target(path, overwrite=overwrite, resume=going_on, say=say)
+            writers.add(FORMATS[name](target), path)
         if table:
             from geolocate.writers.table import TableWriter  # rich takes longer to import than most answers
 
@@ -142,3 +199,20 @@ def open_writers(
         writers.abort()
         raise
     return writers
+
+
+def _goes_on(journal: Journal | None, overwrite: bool, resume: bool) -> bool:
+    """Whether the run goes on with an earlier one. Raises UsageError where that was not asked for."""
+    if resume and overwrite:
+        raise UsageError("--resume goes on with an unfinished run, --overwrite discards it: give one of them")
+    if journal is None:
+        if resume:
+            raise UsageError("--resume goes on with an output file: there is none among the outputs")
+        return False
+    if journal.photos and not resume:
+        count = "1 photo" if journal.photos == 1 else f"{journal.photos:,} photos"
+        raise UsageError(
+            f"an unfinished run left {shown(journal.path)} ({count}): --resume goes on with it, "
+            "--overwrite discards it and starts again"
+        )
+    return resume and journal.run is not None

@@ -29,6 +29,7 @@ from geolocate.writers.stream import (
 
 PARTIAL_SUFFIX = ".partial"
 MANIFEST_SUFFIX = ".manifest.json"
+JOURNAL_SUFFIX = ".journal"
 
 
 class Target(Protocol):
@@ -45,13 +46,18 @@ class Target(Protocol):
 
 
 def open_target(
-    path: OutputPath, *, overwrite: bool = False, say: Callable[[str], None] = lambda text: None
+    path: OutputPath,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Target:
     """Opens an output before any work is done.
 
     Args:
         path: a file, a pipe or device, or "-" for standard output.
         overwrite: discard what an unfinished earlier run left.
+        resume: keep it until the first write, which begins at the start.
         say: told that a named pipe has no reader yet; opening it waits for one.
 
     Raises:
@@ -64,7 +70,7 @@ def open_target(
         return StreamTarget.descriptor(number, path)
     if is_direct(path):
         return StreamTarget.device(path, say)
-    return FileTarget(path, overwrite=overwrite)
+    return FileTarget(path, overwrite=overwrite, resume=resume)
 
 
 class FileTarget:
@@ -74,11 +80,12 @@ class FileTarget:
         OutputError, UsageError: as `open_target`.
     """
 
-    def __init__(self, path: OutputPath, *, overwrite: bool = False) -> None:
+    def __init__(self, path: OutputPath, *, overwrite: bool = False, resume: bool = False) -> None:
         self._name = shown(path)
         self.path = real_path(path)
         self.partial = partial_path(self.path)
         self._size = 0
+        self._stale = resume
         check_replaceable(self.path)
         check_replaceable(self.partial)
         try:
@@ -103,11 +110,12 @@ class FileTarget:
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OutputError(f"cannot write {shown(self.partial)}: it is no regular file")
-        if status.st_size and not overwrite:
+        if status.st_size and not (overwrite or self._stale):
             raise UsageError(
                 f"an unfinished run left {shown(self.partial)}; --overwrite discards it and starts again"
             )
-        os.ftruncate(self._descriptor, 0)
+        if not self._stale:
+            os.ftruncate(self._descriptor, 0)
         with contextlib.suppress(OSError, AttributeError):
             os.fchmod(self._descriptor, stat.S_IMODE(self.path.stat().st_mode))
 
@@ -116,6 +124,7 @@ class FileTarget:
         assert self._descriptor is not None
         rest = memoryview(data)
         try:
+            self._start_anew()
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
@@ -124,6 +133,11 @@ class FileTarget:
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
             raise output_error(self._name, error) from error
         self._size += len(data)
+
+    def _start_anew(self) -> None:
+        if self._stale and self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+        self._stale = False
 
     def rewrite_start(self, data: bytes) -> None:
         """Replaces the first bytes, of formats whose header holds a count. Raises as :meth:`write`."""
@@ -139,12 +153,13 @@ class FileTarget:
         """Raises OutputError; the old file is intact then, the partial file kept."""
         assert self._descriptor is not None
         try:
+            self._start_anew()
             os.fsync(self._descriptor)
             # Windows cannot move an open file; elsewhere the lock is kept until the file has its name.
             if os.name == "nt":
                 self._close()
             self.partial.replace(self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise output_error(self._name, error) from error
         finally:
@@ -154,6 +169,8 @@ class FileTarget:
         """Keeps the partial file where it holds anything; it ends where the last complete write ended."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
+                if self._stale:
+                    self._size = os.fstat(self._descriptor).st_size
                 os.ftruncate(self._descriptor, self._size)
                 if self._size == 0:
                     self.partial.unlink()
@@ -196,12 +213,17 @@ def check_replaceable(path: Path) -> None:
 def own_files(path: Path) -> list[Path]:
     """Every file that the output `path` makes, itself first."""
     manifest = manifest_path(path)
-    return [path, partial_path(path), manifest, partial_path(manifest)]
+    return [path, partial_path(path), manifest, partial_path(manifest), journal_path(path)]
 
 
 def partial_path(path: Path) -> Path:
     """Where an output is written until it is complete."""
     return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def journal_path(path: Path) -> Path:
+    """Where the journal of a run lies whose first output is `path`."""
+    return path.with_name(path.name + JOURNAL_SUFFIX)
 
 
 def manifest_path(path: Path) -> Path:
@@ -227,7 +249,7 @@ def write_manifest(path: Path, manifest: Mapping[str, Any]) -> Path:
     return target.path
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes a rename survive a power cut, where the system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
