@@ -15,7 +15,7 @@ INTERRUPTED = 128 + 2  # SIGINT
 
 def main() -> NoReturn:
     """The console entry: runs the program and exits with its status."""
-    # Where Ctrl-C is ignored (nohup, a background job) it stays so.
+    # Where a signal is ignored (nohup, a background job) it stays so.
     guarded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if guarded:
         signal.signal(signal.SIGINT, _end_at_once)
@@ -24,6 +24,8 @@ def main() -> NoReturn:
     try:
         if guarded:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # ends a run as cleanly as Ctrl-C
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         run()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

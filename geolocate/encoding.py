@@ -121,7 +121,9 @@ class Encoders:
                 for item in batch
             ]
 
-    def features(self, features: NDArray[Any], name: str) -> Iterator[list[EncodedImage]]:
+    def features(
+        self, features: NDArray[Any], name: str, skip: Callable[[str], bool] = lambda row: False
+    ) -> Iterator[list[EncodedImage]]:
         """Rows of the backbone's raw features (N, c), in blocks; see :meth:`Geolocator.locate_features`.
 
         Raises:
@@ -134,15 +136,18 @@ class Encoders:
                 f"not {features.dtype} {features.shape}"
             )
         _ = self.image_head
-        return self._features(features, name)
+        return self._features(features, name, skip)
 
-    def _features(self, features: NDArray[Any], name: str) -> Iterator[list[EncodedImage]]:
+    def _features(
+        self, features: NDArray[Any], name: str, skip: Callable[[str], bool]
+    ) -> Iterator[list[EncodedImage]]:
         for start in range(0, len(features), FEATURE_BLOCK):
             block = np.asarray(features[start : start + FEATURE_BLOCK], dtype=np.float32)
-            yield [
-                EncodedImage(f"{name}#{row}", *encoded)
-                for row, encoded in enumerate(_rows(self.image_head(block)), start=start)
-            ]
+            rows = [f"{name}#{row}" for row in range(start, start + len(block))]
+            left = [not skip(row) for row in rows]
+            if any(left):  # the whole block: so each row is computed as it always is
+                encoded = zip(rows, left, _rows(self.image_head(block)), strict=True)
+                yield [EncodedImage(row, *image) for row, wanted, image in encoded if wanted]
 
     def texts(self, texts: Sequence[str]) -> Iterator[list[EncodedImage]]:
         """Texts, one by one, as if they were photos.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
 
@@ -255,6 +256,7 @@ class Geolocator:
         abstain_km: float | None = None,
         album: bool = False,
         reference: Reference | None = None,
+        skip: Callable[[str], bool] | None = None,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each photo, in the order of `paths`, folders searched recursively.
 
@@ -274,6 +276,8 @@ class Geolocator:
                 have the note `album` and no `error_km`.
             reference: photos whose places are known, from :meth:`open_reference`; rows whose place is that of
                 one of them have the note `reference`.
+            skip: asked once for each photo, in order: whether it is left out, before it is decoded. It may be
+                called in another thread. With `album` such a photo still says where its neighbours were.
 
         Raises:
             UsageError: `top_k` is below 1, or another argument makes no sense.
@@ -281,8 +285,9 @@ class Geolocator:
         """
         wish = _Wish(top_k, ranking, concepts, by, abstain_km, reference)
         if album:
-            return self._place_album(self._photos(paths, exclude), exif, wish)
-        return self._place(self._image_batches(paths, exif, exclude), wish, Known(self.priors))
+            return self._place_album(self._photos(paths, exclude), exif, wish, skip)
+        photos = filterfalse(skip, self._photos(paths, exclude)) if skip else self._photos(paths, exclude)
+        return self._place(self._encoders.images(photos, exif=exif), wish, Known(self.priors))
 
     def locate_features(
         self,
@@ -295,6 +300,7 @@ class Geolocator:
         by: By = "place",
         abstain_km: float | None = None,
         reference: Reference | None = None,
+        skip: Callable[[str], bool] = lambda row: False,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each row of the backbone's features, so photos need no second pass.
 
@@ -302,13 +308,14 @@ class Geolocator:
             features: (N, c), raw: with the norms that the backbone gave them (about 18 for CLIP ViT-L/14).
                 Normalised features give far worse places, without an error.
             name: begins the `photo` of each prediction, `NAME#row`, rows counted from 0.
+            skip: asked once for each `NAME#row`, in order: whether it is left out.
 
         Raises:
             UsageError: `top_k` is below 1, or the features are not (N, c).
             BundlePartMissing: the bundle has no image head of its own.
         """
         wish = _Wish(top_k, ranking, concepts, by, abstain_km, reference)
-        return self._place(self._encoders.features(features, name), wish, Known(self.priors))
+        return self._place(self._encoders.features(features, name, skip), wish, Known(self.priors))
 
     def query(
         self,
@@ -357,13 +364,16 @@ class Geolocator:
             say=self._say,
         )
 
-    def _place_album(self, photos: Iterator[str], exif: bool, wish: _Wish) -> Iterator[Prediction]:
+    def _place_album(
+        self, photos: Iterator[str], exif: bool, wish: _Wish, skip: Callable[[str], bool] | None
+    ) -> Iterator[Prediction]:
         """All photos twice: first their EXIF, then with what it says of their neighbours in time."""
         with AlbumFixes() as album:
             self._say("album: reading the positions and times of all photos first")
             album.read(photos)
             self._say(f"album: {album.fixes:,} of {album.photos:,} photos have a position and a time")
-            with closing(self._encoders.images(album.paths(), exif=True)) as batches:
+            left = filterfalse(skip, album.paths()) if skip else album.paths()
+            with closing(self._encoders.images(left, exif=True)) as batches:
                 yield from self._place(batches, wish, Known(self.priors, album), exif=exif)
 
     def _place(

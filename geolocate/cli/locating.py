@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 
 from geolocate.cli.options import SharedOptions
 from geolocate.cli.parameters import blaming_environment
+from geolocate.cli.photo_paths import STANDARD_INPUT
 from geolocate.cli.progress import Progress, duration
 from geolocate.cli.status import DONE, PHOTOS_FAILED, is_terminal
 from geolocate.errors import UsageError
@@ -25,15 +27,18 @@ if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator
     from geolocate.priors import Prior
     from geolocate.records import Prediction
+    from geolocate.writers.finished import FinishedPhotos
+    from geolocate.writers.outputs import Writers
 
 
 def locate_and_write(
     options: SharedOptions,
-    predictions: Callable[[Geolocator, list[str]], Iterator[Prediction]],
+    predictions: Callable[[Geolocator, list[str], FinishedPhotos], Iterator[Prediction]],
     *,
     what: str,
     inputs: list[str],
     files: Iterable[str] = (),
+    tables: Iterable[str] = (),
     settings: Mapping[str, Any],
     count: Callable[[], int | None],
     total: Callable[[], int | None] = lambda: None,
@@ -43,10 +48,11 @@ def locate_and_write(
     """Runs the command and returns the exit status; what can be refused is refused before any work.
 
     Args:
-        predictions: the work, given the geolocator and the run's own output files.
+        predictions: the work, given the geolocator, the run's own output files and what is finished already.
         what: the plural of what is located ("photos").
         inputs, settings: for the manifests beside output files.
         files: the inputs that may be files, which no output may replace.
+        tables: those of them that decide over every row.
         count: how many there are, counted now; None if nobody can know.
         total: the same for the progress line, without waiting.
         geolocator_options: more arguments of :class:`geolocate.geolocator.Geolocator`.
@@ -72,11 +78,12 @@ def locate_and_write(
         jsonl=options.jsonl,
         table=table,
         overwrite=options.overwrite,
+        resume=options.resume,
         inputs=[*files, *([options.gallery] if options.gallery is not None else [])],
         aside=shown.aside,
         say=say,
     )
-    with shown, outputs:
+    with shown, outputs, _saying_how_to_go_on(outputs, what, say):
         with blaming_environment("model"):
             bundle = load_bundle(options.model)
         with blaming_environment("geocoder"):
@@ -122,18 +129,7 @@ def locate_and_write(
                 size = geolocator.gallery.rows()
                 points = "1 point" if size == 1 else f"{size:,} points"
                 say(f"the gallery has {points}: --top-k {options.top_k} gives no more")
-            located = predictions(geolocator, [str(path) for path in outputs.paths])
-            shown.begin()
-            try:
-                for prediction in located:
-                    outputs.write(prediction)
-                    shown.advance(failed=prediction.error is not None)
-            except BaseException:
-                for kept in outputs.abort():
-                    say(f"what was done so far is in {kept}")
-                raise
-        outputs.close(
-            {
+            run = {
                 "program": f"geolocate {importlib.metadata.version('geolocate')}",
                 "inputs": inputs,
                 "options": {
@@ -153,15 +149,59 @@ def locate_and_write(
                     **settings,
                 },
                 "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
-                what: shown.done,
-                "failed": shown.failed,
             }
-        )
+            tables = [*tables, *([options.gallery] if options.gallery is not None else [])]
+            outputs.begin({**run, "folder": _folder_of(files, inputs), "tables": _states(tables)})
+            if options.resume:
+                done = outputs.resumable()
+                say(f"going on after {_counted(done, what)}" if done else f"no {what} are done yet: starting")
+            located = predictions(geolocator, [str(path) for path in outputs.paths], outputs.finished)
+            for prediction in outputs.earlier():
+                shown.advance(failed=prediction.error is not None)
+            shown.begin()
+            for prediction in located:
+                outputs.write(prediction)
+                shown.advance(failed=prediction.error is not None)
+        outputs.close({**run, what: shown.done, "failed": shown.failed})
         if namer.attribution and shown.done:
             say(namer.attribution)
         if not shown.done:
             say(f"no {what} found")
     return PHOTOS_FAILED if shown.failed else DONE
+
+
+@contextmanager
+def _saying_how_to_go_on(outputs: Writers, what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Whatever ends the run early: what is done is kept, and the user is told how to get the rest."""
+    try:
+        yield
+    except BaseException:
+        kept = outputs.abort()
+        if done := outputs.resumable():
+            where = f", in {kept[0]}" if kept else ""
+            say(f"done so far: {_counted(done, what)}{where}; the same command with --resume goes on")
+        raise
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what.removesuffix('s')}" if count == 1 else f"{count:,} {what}"
+
+
+def _folder_of(files: Iterable[str], inputs: Iterable[str]) -> str | None:
+    """Where relative inputs, or a list of such, are looked for; None where there are none."""
+    if all(map(os.path.isabs, files)) and STANDARD_INPUT not in inputs:
+        return None
+    return os.path.realpath(os.curdir)
+
+
+def _states(files: Iterable[str]) -> dict[str, list[int]]:
+    """Size and time of the last change (ns) of files, which tell that their content is another."""
+    states = {}
+    for file in files:
+        with suppress(OSError, ValueError):  # opening it says what is wrong
+            status = os.stat(file)
+            states[file] = [status.st_size, status.st_mtime_ns]
+    return states
 
 
 def _priors(options: SharedOptions) -> list[Prior]:
@@ -214,7 +254,8 @@ def introduction(bundle: Bundle, precision: str) -> Iterator[str]:
     manifest = bundle.manifest
     name = f"model {manifest.name} ({precision})"
     if manifest.trained:
-        yield name
+        measured = manifest.accuracy.get("summary")
+        yield f"{name}: {measured}" if isinstance(measured, str) else name
     else:
         yield f"{name}: untrained, so its places are chance; it shows how the program works and no more"
     if manifest.name == starter:

@@ -113,6 +113,11 @@ output_options = together(
     click.option("--csv", type=FilePath(), metavar="FILE", help="Write CSV; - is standard output."),
     click.option("--jsonl", type=FilePath(), metavar="FILE", help="Write JSON lines; - is standard output."),
     click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on with an interrupted run: the same command again; what was done is not done again.",
+    ),
+    click.option(
         "--overwrite", is_flag=True, help="Discard what an interrupted run left beside an output file."
     ),
 )
@@ -268,6 +273,7 @@ class SharedOptions:
     bbox: tuple[float, float, float, float] | None
     csv: str | None
     jsonl: str | None
+    resume: bool
     overwrite: bool
     geocoder: str
     geocoder_key: str | None

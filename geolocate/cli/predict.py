@@ -33,6 +33,7 @@ from geolocate.errors import UsageError
 if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator
     from geolocate.records import Prediction
+    from geolocate.writers.finished import FinishedPhotos
 
 
 @click.command(name="predict", short_help="Tell where photos were taken (the default command).")
@@ -115,7 +116,9 @@ def command(
     from geolocate.decoding import DecodeOptions
     from geolocate.photos import count_photos
 
-    def predictions(geolocator: Geolocator, own_files: list[str]) -> Iterator[Prediction]:
+    def predictions(
+        geolocator: Geolocator, own_files: list[str], finished: FinishedPhotos
+    ) -> Iterator[Prediction]:
         return geolocator.locate(
             photo_arguments(paths, null),
             top_k=options.top_k,
@@ -127,6 +130,7 @@ def command(
             abstain_km=options.abstain,
             album=album,
             reference=references.open(geolocator, quiet=options.quiet, progress=options.progress),
+            skip=finished.take,
         )
 
     return locate_and_write(
@@ -135,6 +139,7 @@ def command(
         what="photos",
         inputs=list(paths),
         files=[*(path for path in paths if path != STANDARD_INPUT), *references.files],
+        tables=references.files,
         settings={
             **references.settings,
             "concepts": concepts,
@@ -162,7 +167,7 @@ def _locate_features(path: str, concepts: int, options: SharedOptions, reference
     remark = remark_on_norms(features)
     return locate_and_write(
         options,
-        lambda geolocator, _: geolocator.locate_features(
+        lambda geolocator, _, finished: geolocator.locate_features(
             features,
             name=path,
             top_k=options.top_k,
@@ -171,10 +176,12 @@ def _locate_features(path: str, concepts: int, options: SharedOptions, reference
             by=options.by,
             abstain_km=options.abstain,
             reference=references.open(geolocator, quiet=options.quiet, progress=options.progress),
+            skip=finished.take,
         ),
         what="photos",
         inputs=[path],
         files=[path, *references.files],
+        tables=[path, *references.files],
         settings={**references.settings, "concepts": concepts},
         count=lambda: len(features),
         total=lambda: len(features),

@@ -40,8 +40,8 @@ def command(texts: tuple[str, ...], **shared: Any) -> int:
         raise UsageError("a text to look for is empty")
     return locate_and_write(
         options,
-        lambda geolocator, _: geolocator.query(
-            texts,
+        lambda geolocator, _, finished: geolocator.query(
+            [text for text in texts if not finished.take(text)],
             top_k=options.top_k,
             ranking=options.ranking,
             by=options.by,

@@ -80,6 +80,7 @@ def _interrupted(program: str) -> int:
     # What was done is written by now; a second Ctrl-C must not wait for worker threads.
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if is_terminal(sys.stderr):
         click.echo(err=True)  # ends the line on which the terminal shows ^C
     return _end(INTERRUPTED, program, "interrupted")
