@@ -12,17 +12,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from geolocate.bundle import IMAGE_HEAD, Bundle, load_bundle
+from geolocate.bundle import IMAGE_HEAD, Bundle
 from geolocate.gallery import Gallery
 from geolocate.session import Retrieval
 from geolocate.sphere import great_circle_km, unit_vectors
 from geolocate.text import ModalityMeans
-from geolocate_export.geoclip import find_geoclip_files, geoclip_model, load_gallery, load_heads
-from geolocate_export.model import ImageConfig
-from geolocate_export.to_onnx import BundlePlan, export_bundle
 
 EMBEDDINGS = Path(__file__).resolve().parents[3] / "shared" / "embeddings"
 pytestmark = pytest.mark.skipif(
@@ -41,24 +37,8 @@ Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    torch.manual_seed(0)
-    files = find_geoclip_files()
-    backbone = {"layers": 1, "width": 16, "head_width": 16, "patch_size": 16, "image_size": 16}
-    model = geoclip_model(load_heads(files), ImageConfig(backbone, feature_dim=768))
-    plan = BundlePlan(
-        name="published-heads",
-        version="1",
-        licence="MIT",
-        source=files.source,
-        trained=False,
-        gallery=load_gallery(files),
-        gallery_method="published",
-        parity_limit=1e-4,
-    )
-    folder = tmp_path_factory.mktemp("bundle") / "published-heads"
-    export_bundle(model, plan, folder)
-    return load_bundle(folder)
+def bundle(published_heads: Bundle) -> Bundle:
+    return published_heads
 
 
 @pytest.fixture(scope="module")
