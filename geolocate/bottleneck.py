@@ -290,7 +290,7 @@ def _save(entry: Path, layer: Bottleneck) -> None:
 def _load(entry: Path, concepts: int) -> Bottleneck | None:
     """What is kept, or None where nothing is or it is damaged."""
     try:
-        with np.load(entry, allow_pickle=False) as stored:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             values: dict[str, Any] = {field.name: stored[field.name] for field in fields(Bottleneck)}
         layer = Bottleneck(**{name: v if v.ndim else v.item() for name, v in values.items()})
     except Exception:  # numpy and zipfile have no common base; whatever it is, it can be fitted again
