@@ -16,7 +16,7 @@ from geolocate.writers.journal import Journal
 from geolocate.writers.jsonl import JsonlWriter
 from geolocate.writers.refusals import refuse_conflicts
 from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, shown
-from geolocate.writers.target import Target, open_target, own_files, real_path, write_manifest
+from geolocate.writers.target import Target, journal_path, open_target, own_files, real_path, write_manifest
 
 
 class Writer(Protocol):
@@ -183,9 +183,7 @@ def open_writers(
     """
     wanted = {name: path for name, path in (("csv", csv), ("jsonl", jsonl)) if path is not None}
     refuse_conflicts(wanted, inputs=inputs, table=table)
-    first = next((real_path(path) for path in wanted.values() if not is_direct(path)), None)
-    journal = None if first is None else Journal(first, overwrite=overwrite)
-    writers = Writers(aside, journal)
+    writers = Writers(aside, journal := _open_journal(wanted.values(), overwrite))
     try:
         going_on = _goes_on(journal, overwrite, resume)
         for name, path in wanted.items():
@@ -199,6 +197,13 @@ def open_writers(
         writers.abort()
         raise
     return writers
+
+
+def _open_journal(paths: Iterable[OutputPath], overwrite: bool) -> Journal | None:
+    """The journal beside the first file, or beside the one that has one; None without files."""
+    files = [real_path(path) for path in paths if not is_direct(path)]
+    begun = [file for file in files if journal_path(file).exists()]
+    return Journal((begun or files)[0], overwrite=overwrite) if files else None
 
 
 def _goes_on(journal: Journal | None, overwrite: bool, resume: bool) -> bool:

@@ -244,6 +244,7 @@ def test_the_runs_own_files_are_known_so_that_none_is_read_as_a_photo(tmp_path: 
             "a.jpg.partial",
             "a.jpg.manifest.json",
             "a.jpg.manifest.json.partial",
+            "a.jpg.journal",
         }
 
 
