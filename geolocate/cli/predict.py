@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     "--features",
     type=FilePath(),
     metavar="FILE.npy",
-    help="The backbone's features of photos, one a row, in place of PATHs: raw, not normalised.",
+    help="The backbone's features of photos, one a row, in place of PATHs: raw, not normalised, and not the "
+    "embeddings that embed writes.",
 )
 @ranking_options
 @answer_options
