@@ -20,11 +20,11 @@ from geolocate.sphere import EARTH_RADIUS_KM, unit_vectors
 #: In the notes of rows whose place rests mainly on neighbours.
 NOTE_ALBUM = "album"
 #: In fixes of the same minute; the rest stays with the model, for clocks are off and cards of cameras mixed.
-TRUST = 0.9
+TRUST = 0.8
 #: A fix so far away in time has lost 63 % of the trust.
-TRUST_HOURS = 48.0
+TRUST_HOURS = 24.0
 #: At this speed half of the trust is lost: the faster one moves, the more harm a clock does that is off.
-TRUST_KMH = 150.0
+TRUST_KMH = 600.0
 #: No fix farther away in time is looked at.
 MAX_GAP_HOURS = 96.0
 #: Spread at a gap of zero: positioning error, and a stroll while the shutter is open.
@@ -119,7 +119,7 @@ def _between(before: Fix, after: Fix) -> list[_Gaussian]:
     travelled = min(distance, speed * away)
     stayed_before = stayed_after = 0.0
     if speed:
-        stayed = 0.15 + 0.6 * (1.0 - math.exp(-total / NIGHT_HOURS))
+        stayed = 0.15 + 0.75 * (1.0 - math.exp(-total / NIGHT_HOURS))
         # Whoever stayed at one of them went the whole way in the time to the other.
         stayed_before = stayed * (1.0 - fraction) * math.exp(-speed / (1.0 - fraction) / RUSH_KMH)
         stayed_after = stayed * fraction * math.exp(-speed / fraction / RUSH_KMH)

@@ -31,6 +31,8 @@ def placed(posterior: Posterior, album: ExtraPoints, priors: Sequence[Prior] = (
         album: a mixture whose shares sum to the trust in it, below 1.
         priors: hard ones of the run, which hold for the album's positions too.
     """
+    if not len(album):
+        return posterior, 0.0
     model = 1.0 - float(album.shares.sum())
     trusted = album.shares.copy()
     for prior in priors:
@@ -41,7 +43,7 @@ def placed(posterior: Posterior, album: ExtraPoints, priors: Sequence[Prior] = (
     # Likelihood times prior: of the gallery's points, of those that were there, of the album's.
     of_gallery, of_extra = posterior.shares * model, extra.shares * model
     of_album = np.zeros(len(album))
-    for row, centre in enumerate(unit_vectors(*album.coordinates.T) if len(album) else ()):
+    for row, centre in enumerate(unit_vectors(*album.coordinates.T)):
         spread = float(album.spreads_km[row])
         distances = great_circle_km(gallery.vectors, centre)  # (M,)
         away = great_circle_km(others, centre)

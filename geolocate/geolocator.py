@@ -392,7 +392,7 @@ class Geolocator:
                         factor = self._retrieval.logit_factor
                         posterior = wish.reference.fused(posterior, image.embedding, own, factor)
                     neighbours = range(len(self.gallery), len(self.gallery) + len(posterior.extra))
-                    posterior, sources = known.applied(posterior, image.facts, wish.ranking)
+                    posterior, sources = known.applied(posterior, image.facts)
                     if neighbours and posterior.is_finite() and posterior.best(wish.ranking) in neighbours:
                         sources += (NOTE_REFERENCE,)
                     if not exif:  # it was read for what is known, and is not asked for

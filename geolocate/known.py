@@ -13,9 +13,8 @@ from geolocate.album_fixes import AlbumFixes
 from geolocate.exif import ExifFacts
 from geolocate.extra_points import Posterior
 from geolocate.priors import Floats, Prior
-from geolocate.ranking import Ranking
 
-#: From this share of the posterior on, a place rests mainly on the neighbours in time.
+#: Neighbours in time count where they have at least this share of the posterior: the place rests on them.
 MAINLY = 0.5
 
 
@@ -31,15 +30,12 @@ class Known:
     priors: Sequence[Prior] = ()
     album: AlbumFixes | None = None
 
-    def applied(
-        self, posterior: Posterior, facts: ExifFacts | None, ranking: Ranking
-    ) -> tuple[Posterior, tuple[str, ...]]:
+    def applied(self, posterior: Posterior, facts: ExifFacts | None) -> tuple[Posterior, tuple[str, ...]]:
         """The posterior under all of it, and a note for each source that had a say.
 
         Args:
             posterior: by the model, over a gallery that obeys the hard priors, with extra points or without.
             facts: what the photo's EXIF says; its own position never counts.
-            ranking: by which the best candidate is found, to see whether the album changes it.
         """
         notes = tuple(prior.note for prior in self.priors)
         if len(posterior.extra) and self.priors:
@@ -56,9 +52,9 @@ class Known:
             )
             notes += (clock.note,)
         informed, weight = placed(posterior, reach(*self.album.round(facts)), self.priors)
-        if weight >= MAINLY or (weight and informed.best(ranking) != posterior.best(ranking)):
-            notes += (NOTE_ALBUM,)
-        return informed, notes
+        if weight < MAINLY:  # a few certain places would still outdo many that share the rest
+            return posterior, notes
+        return informed, (*notes, NOTE_ALBUM)
 
 
 def _reweighted(posterior: Posterior, gallery_logs: Floats, extra_logs: Floats) -> Posterior:
