@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +17,16 @@ from geolocate.cli.locating import introduction, open_own_gallery
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.progress import Progress
 from geolocate.cli.status import DONE, PHOTOS_FAILED
-from geolocate.encoding import EncodedImage
 from geolocate.errors import TableError
 from geolocate.evaluation.calibrated_bundle import check_vacant, write_calibrated
 from geolocate.evaluation.calibration import TemperatureFit, fit_temperature
+from geolocate.evaluation.known_photos import KnownPhotos, of_exif, of_features, of_table
 from geolocate.evaluation.leaks import leaked
 from geolocate.evaluation.literature import guess_benchmark
 from geolocate.evaluation.measuring import Measured, measure
 from geolocate.evaluation.rendering import to_json, to_markdown, to_text
 from geolocate.evaluation.report import NamedErrors, Report, baselines, build_report, by_references, errors_of
-from geolocate.evaluation.scored_table import read_feature_places, read_predictions
+from geolocate.evaluation.scored_table import read_predictions
 from geolocate.geolocator import Geolocator
 from geolocate.position_table import Problems, read_positions
 from geolocate.text_safety import printable
@@ -153,7 +151,7 @@ def _run_model(options: EvaluateOptions) -> _Found:
         for line in introduction(bundle, geolocator.precision):
             say(line)
         reference = options.references.open(geolocator, quiet=options.quiet, progress=options.progress)
-        images = _images(geolocator, options, problems, remarks)
+        images = _known_photos(geolocator, options, problems, remarks)
         shown.begin()
         measured = measure(
             geolocator,
@@ -174,6 +172,12 @@ def _run_model(options: EvaluateOptions) -> _Found:
         "ranking": options.ranking,
         "gallery": f"{len(geolocator.gallery):,} points",
     }
+    fitted = bundle.manifest.calibration
+    if fitted:
+        settings["temperature"] = (
+            f"{bundle.manifest.temperature:.3g}, fitted on {fitted.get('photos', '?')} photos of "
+            f"{printable(str(fitted.get('data', '?')))}"
+        )
     settings |= {"precision": geolocator.precision} if options.features is None else {}
     if options.references.reference is not None:
         chosen = options.references.settings | {"reference": _shown(options.references.reference)}
@@ -197,70 +201,26 @@ def _near_references(found: Measured, references: int) -> str:
     )
 
 
-Images = Iterator[tuple[EncodedImage, tuple[float, float]]]
-
-
-def _images(
+def _known_photos(
     geolocator: Geolocator, options: EvaluateOptions, problems: Problems, remarks: list[str]
-) -> Images:
+) -> KnownPhotos:
     """Encoded photos with their true positions, from wherever they come."""
     assert options.data is not None
     data = Path(options.data)
     if options.features is not None:
-        return _of_features(geolocator, options.features, data, options.true_columns, remarks)
+        features = open_features(options.features)
+        if remark := remark_on_norms(features):
+            remarks.append(remark)
+        return of_features(
+            geolocator, features, data, remarks, name=options.features, true_columns=options.true_columns
+        )
     ten_crops = options.crops == "10"
     if data.is_dir():
-        encoded = geolocator.encode_images([options.data], exif=True, ten_crops=ten_crops)
-        return _with_gps(encoded, problems)
+        return of_exif(geolocator, [options.data], problems, ten_crops=ten_crops)
     latitude, longitude = options.true_columns or (None, None)
     folder = Path(options.images) if options.images is not None else data.parent
     rows = read_positions(data, folder, options.image_column, latitude, longitude, problems=problems)
-    labelled = ((row.path, (row.position.latitude, row.position.longitude)) for row in rows)
-    return _of_table(labelled, lambda paths: geolocator.encode_images(paths, ten_crops=ten_crops))
-
-
-def _of_table(
-    labelled: Iterable[tuple[str, tuple[float, float]]],
-    encode: Callable[[Iterable[str]], Iterator[EncodedImage]],
-) -> Images:
-    """Paths that are given one by one come back one by one, failures included."""
-    positions: deque[tuple[float, float]] = deque()
-
-    def paths() -> Iterator[str]:
-        for path, position in labelled:
-            positions.append(position)
-            yield path
-
-    for image in encode(paths()):
-        yield image, positions.popleft()
-
-
-def _with_gps(images: Iterable[EncodedImage], problems: Problems) -> Images:
-    """Photos whose EXIF has a position; one that fails has none that is known."""
-    for image in images:
-        position = image.facts.position if image.facts else None
-        if position is None:
-            problems.add("no position in EXIF" if image.error is None else "cannot be read", image.photo)
-        elif "exif-zero" in image.facts.notes if image.facts else False:
-            problems.add("position 0, 0 in EXIF", image.photo)
-        else:
-            yield image, (position.latitude, position.longitude)
-
-
-def _of_features(
-    geolocator: Geolocator,
-    path: str,
-    places: Path,
-    true_columns: tuple[str, str] | None,
-    remarks: list[str],
-) -> Images:
-    features = open_features(path)
-    if remark := remark_on_norms(features):
-        remarks.append(remark)
-    rows, truth, told = read_feature_places(places, len(features), true_columns=true_columns)
-    remarks += told
-    encoded = geolocator.encode_features(features[rows], name=path)
-    return zip(encoded, ((float(a), float(b)) for a, b in truth), strict=True)
+    return of_table(geolocator, rows, ten_crops=ten_crops)
 
 
 def _look_for_leaks(found: _Found, options: EvaluateOptions) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.errors import TableError
-from geolocate.position_table import DELIMITERS, MAX_HEADER
+from geolocate.position_table import DELIMITERS
 from geolocate.text_safety import printable
 
+#: Characters of the first line that are looked at; a file with a longer one is no table.
+MAX_HEADER = 2**16
 #: Rows that are held as text at once.
 BLOCK_ROWS = 2**16
 #: Characters of a header that a message shows.

@@ -19,6 +19,8 @@ from geolocate.evaluation.report import Report
 
 #: Of 95 % intervals, which methods have that every photo counts once in.
 INTERVALS_NOTE = "in brackets: 95 % bootstrap intervals over the photos"
+#: Resampling photos of which none was a hit draws no hit, however few they are.
+EXTREMES_NOTE = "where none or all of the photos are within, the bootstrap has no interval to give"
 #: From so many photos on, a second decimal of a per cent says something, and the literature prints it.
 MANY_PHOTOS = 1000
 #: Below so many km, or points of GeoScore, one decimal is shown.
@@ -155,16 +157,18 @@ def _accuracy_table(title: str, rows: Sequence[Any], intervals_below: bool) -> T
         digits = 1 if found.n < MANY_PHOTOS else 2
         shares = [f"{share:.{digits}f}" for share in found.within]
         intervals = [
-            _interval(found.intervals.get(within_key(limit)), digits) for limit in ACCURACY_THRESHOLDS_KM
+            _interval(found.intervals.get(within_key(limit)) if 0.0 < share < 100.0 else None, digits)
+            for limit, share in zip(ACCURACY_THRESHOLDS_KM, found.within, strict=True)
         ]
         if intervals_below:
             lines.append((row.name, f"{found.n:,}", *shares))
-            if found.intervals:
+            if any(intervals):
                 lines.append(("", "", *intervals))
         else:
             cells = (f"{s} {i}".strip() for s, i in zip(shares, intervals, strict=True))
             lines.append((row.name, f"{found.n:,}", *cells))
-    return Table(title, ("", "n", *_LIMITS), lines, (INTERVALS_NOTE,))
+    extreme = any(share in (0.0, 100.0) for row in rows for share in row.accuracy.within)
+    return Table(title, ("", "n", *_LIMITS), lines, (INTERVALS_NOTE, *([EXTREMES_NOTE] if extreme else [])))
 
 
 def _distance_table(report: Report) -> Table:
