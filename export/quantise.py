@@ -24,6 +24,8 @@ MIN_WEIGHTS = 256
 #: The last products of the graph stay in float32: the tower's projection and the two of the head see one row
 #: a photo, cost nothing, and their error would go straight into the embedding.
 LAST_PRODUCTS_KEPT = 3
+#: Behind them, where the graph has them, the three products of the concept scores.
+CONCEPT_OUTPUT, CONCEPT_PRODUCTS = "concept_scores", 3
 #: Largest magnitude of a symmetric int8 value.
 INT8_MAX = 127.0
 #: uint8 that stands for zero in rows of either sign; rows that are never negative start at 0.
@@ -58,7 +60,8 @@ def to_int8(model: ModelProto) -> ModelProto:
     graph = quantised.graph
     writer = _Writer({tensor.name: tensor for tensor in graph.initializer})
     products = [node.output[0] for node in graph.node if writer.weight(node) is not None]
-    chosen = set(products[: len(products) - LAST_PRODUCTS_KEPT])
+    scored = any(value.name == CONCEPT_OUTPUT for value in graph.output)
+    chosen = set(products[: len(products) - LAST_PRODUCTS_KEPT - scored * CONCEPT_PRODUCTS])
     if not chosen:
         raise ValueError("the graph has no product with constant weights that could run in int8")
     for node in graph.node:
@@ -209,7 +212,7 @@ class _Writer:
 
 
 def to_float16(model: ModelProto) -> ModelProto:
-    """A float16 graph with the inputs and outputs of the float32 one, the final normalisation in float32.
+    """A float16 graph with the inputs and outputs of the float32 one; from the final normalisation on float32.
 
     Not opened here (see the module's docstring), only checked.
 
@@ -226,8 +229,10 @@ def to_float16(model: ModelProto) -> ModelProto:
     norm = next((index for index, node in enumerate(graph.node) if node.op_type == "ReduceL2"), None)
     if norm is None:
         raise ValueError("the graph does not end in an L2 norm")
+    used = {name for node in graph.node[:norm] for name in node.input}
     for tensor in graph.initializer:
-        _halve(tensor)
+        if tensor.name in used:  # what follows the embedding, the concept scores, stays float32
+            _halve(tensor)
     for node in graph.node[:norm]:
         for attribute in node.attribute:
             if node.op_type == "Constant" and attribute.name == "value":

@@ -16,8 +16,9 @@ from onnx import ModelProto, TensorProto, helper
 
 from geolocate.photos.decode import decode_photo
 from geolocate_export import graphs
+from geolocate_export.concept_alignment import ConceptAlignment, ConceptConfig
 from geolocate_export.model import ImageConfig, ImageEncoder
-from geolocate_export.parity import generated_photos
+from geolocate_export.parity import cpu_session, generated_photos
 from geolocate_export.quantise import to_float16, to_int8
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -53,6 +54,15 @@ def transformer() -> ModelProto:
     torch.manual_seed(5)
     vision = {"layers": 3, "width": 64, "head_width": 16, "patch_size": 8, "image_size": 32}
     return graphs.image_encoder_graph(ImageEncoder(ImageConfig(vision, 32, quick_gelu=True), 16), 32)
+
+
+@pytest.fixture(scope="module")
+def scored() -> ModelProto:
+    """The same with a concept module behind the embedding."""
+    torch.manual_seed(5)
+    vision = {"layers": 3, "width": 64, "head_width": 16, "patch_size": 8, "image_size": 32}
+    encoder = ImageEncoder(ImageConfig(vision, 32, quick_gelu=True), 16)
+    return graphs.image_encoder_graph(encoder, 32, ConceptAlignment(ConceptConfig(20, hidden=24), 16))
 
 
 @pytest.mark.skipif(not MOBILENET.is_file(), reason="no trained backbone beside the repository")
@@ -126,3 +136,22 @@ def test_float16_keeps_names_types_and_the_final_normalisation(transformer: Mode
     assert half.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
     floats = [t for t in half.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) >= 2]
     assert floats == []
+
+
+def test_concept_scores_stay_in_float32_behind_an_embedding_of_less(scored: ModelProto) -> None:
+    photos = generated_photos(8, 32)
+    quantised = to_int8(scored)
+    kinds = [node.op_type for node in quantised.graph.node]
+    assert kinds.count("MatMulInteger") == 3 * 4  # as without concepts
+    session, expected = cpu_session(quantised), cpu_session(scored)
+    for found, wanted in zip(
+        session.run(None, {"pixels": photos}), expected.run(None, {"pixels": photos}), strict=True
+    ):
+        assert np.abs(found - wanted).max() < 0.05
+    half = to_float16(scored)
+    outputs = {value.name: value.type.tensor_type.elem_type for value in half.graph.output}
+    assert outputs == dict.fromkeys(("image_embedding", "concept_scores"), TensorProto.FLOAT)
+    kept = [
+        list(t.dims) for t in half.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) == 2
+    ]
+    assert len(kept) == 3  # the module's own products
