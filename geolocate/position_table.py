@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from geolocate.errors import TableError
 from geolocate.gallery_csv import LATITUDE_NAMES, LONGITUDE_NAMES
@@ -32,8 +33,10 @@ MAX_SUBFOLDERS = 128
 #: Problems of one kind that are named; the others are only counted.
 NAMED_PROBLEMS = 3
 
-#: Characters of the header that are looked at; a file with a longer first line is no table.
-MAX_HEADER = 2**16
+#: Characters of a line that are read; what follows is skipped, so that memory is bounded.
+MAX_LINE = 2**20
+#: Characters of a name that messages show.
+MAX_SHOWN = 100
 
 NO_NAME = "no photo named"
 NO_NUMBER = "no number of degrees"
@@ -41,6 +44,7 @@ OFF_GLOBE = "off the globe"
 SWAPPED = "latitude and longitude swapped"
 OUTSIDE = "path outside the images folder"
 MISSING = "file missing"
+UNCLOSED = "cell too long, or a quote that is never closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +123,19 @@ def read_positions(
     try:
         # Names may be bytes of no encoding: they come back as they were.
         with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            header = file.readline(MAX_HEADER)
-            delimiter, (name_at, latitude_at, longitude_at) = _layout(header, wanted, table)
-            rows = csv.reader(file, delimiter=delimiter)
+            lines = _lines(file)
+            delimiter, (name_at, latitude_at, longitude_at) = _layout(next(lines, ""), wanted, table)
+            rows = csv.reader(lines, delimiter=delimiter)
             last = max(name_at, latitude_at, longitude_at)
-            for row in rows:
+            while True:
+                before = rows.line_num
+                try:
+                    row = next(rows)
+                except StopIteration:
+                    return
+                except csv.Error:
+                    problems.add(UNCLOSED, _where(before, rows.line_num))
+                    continue
                 row += [""] * (last + 1 - len(row))
                 name = row[name_at].strip()
                 position, problem = _position(row[latitude_at], row[longitude_at], delimiter != ",")
@@ -132,11 +144,10 @@ def read_positions(
                     problem = NO_NAME
                 elif position is not None and find is not None:
                     path, problem = find(name)
-                line = rows.line_num + 1  # the header was read before
                 if position is not None and path and not problem:
-                    yield LabelledPhoto(name, path, position, line)
+                    yield LabelledPhoto(name, path, position, rows.line_num + 1)  # the header was read before
                 elif any(cell.strip() for cell in row):
-                    problems.add(problem, f"{name or 'a row'} (line {line})")
+                    problems.add(problem, f"{_shown(name) or 'a row'} ({_where(before, rows.line_num)})")
     except (OSError, UnicodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TableError(f"{printable(str(table))} cannot be read as a table: {reason}") from error
@@ -183,8 +194,9 @@ def _layout(header: str, wanted: Sequence[_Column], table: Path) -> tuple[str, l
             # What is wrong with the header is best said where it fell into cells.
             if not first_reason or (delimiter in header and len(names) > 1):
                 first_reason = str(error)
-    shown = printable(header.strip())
-    shown = shown if len(shown) <= 120 else f"{shown[:117]}..."
+    if "\0" in header:
+        first_reason = f"is not in UTF-8, and {first_reason}"
+    shown = _shown(printable(header.strip()))
     raise TableError(
         f"{printable(str(table))} {first_reason}; its header is '{shown}'. A table has a column of photos "
         f"({', '.join(IMAGE_NAMES[:6])}, ...), one of latitudes ({', '.join(LATITUDE_NAMES)}) and one of "
@@ -192,11 +204,31 @@ def _layout(header: str, wanted: Sequence[_Column], table: Path) -> tuple[str, l
     )
 
 
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, cut off after MAX_LINE characters."""
+    while line := file.readline(MAX_LINE):
+        rest = line
+        while len(rest) == MAX_LINE and not rest.endswith(("\n", "\r")):
+            rest = file.readline(MAX_LINE)
+        yield line
+
+
+def _where(before: int, last: int) -> str:
+    """Lines after the `before`th and up to the `last`th below the header, as a text editor numbers them."""
+    return f"line {last + 1}" if last - before <= 1 else f"lines {before + 2} to {last + 1}"
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
 def _position(latitude: str, longitude: str, decimal_comma: bool) -> tuple[Position | None, str]:
     """The position, or None and what is wrong with it."""
     try:
         if decimal_comma:
             latitude, longitude = latitude.replace(",", "."), longitude.replace(",", ".")
+        if "_" in latitude or "_" in longitude:  # which Python reads as if it were not there
+            return None, NO_NUMBER
         north, east = float(latitude), float(longitude)
     except ValueError:
         return None, NO_NUMBER
@@ -212,15 +244,14 @@ class _Finder:
 
     def __init__(self, images: Path) -> None:
         self._folder = os.path.normpath(images)
-        self._inside = os.path.join(self._folder, "")
+        self._inside = os.path.join(os.path.abspath(images), "")
         self._subfolders: list[str] | None = None
 
     def __call__(self, name: str) -> tuple[str | None, str]:
         """The path, or None and what is wrong with it."""
         path = os.path.normpath(os.path.join(self._folder, name))
-        if not path.startswith(self._inside) and self._folder != os.curdir:
-            return None, OUTSIDE
-        if self._folder == os.curdir and (os.path.isabs(path) or path.split(os.sep)[0] == os.pardir):
+        # Both made absolute: "../../x" begins with "../" too.
+        if "\0" in name or not os.path.abspath(path).startswith(self._inside):
             return None, OUTSIDE
         if os.path.isfile(path):
             return path, ""

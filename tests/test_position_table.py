@@ -15,6 +15,7 @@ from geolocate.position_table import (
     OFF_GLOBE,
     OUTSIDE,
     SWAPPED,
+    UNCLOSED,
     Problems,
     read_positions,
 )
@@ -106,6 +107,62 @@ def test_a_bad_row_is_counted_and_named_and_the_others_go_on(tmp_path: Path) -> 
     assert problems.lines()[0] == f"5 x {NO_NUMBER}: c.jpg (line 4), d.jpg (line 5), e.jpg (line 6), ..."
 
 
+def test_one_stray_quote_does_not_lose_the_table(tmp_path: Path) -> None:
+    problems = Problems()
+    table = written(tmp_path, 'image,lat,lon\na.jpg,1,2\n"b.jpg,1,2\n' + "c.jpg,3,4\n" * 20_000)
+    rows = list(read_positions(table, problems=problems))
+    assert problems.counts == {UNCLOSED: 1}
+    (line,) = problems.lines()
+    assert line.startswith(f"1 x {UNCLOSED}: lines 3 to 131")
+    assert rows[0].name == "a.jpg"
+    assert (len(rows), rows[-1].line) == (6_894, 20_003)
+
+
+def test_an_endless_line_costs_only_itself_and_no_memory(tmp_path: Path) -> None:
+    problems = Problems()
+    text = "image,lat,lon\na.jpg,1,2\n" + "x" * 20_000_000 + ",1,2\nb.jpg,1,2\n"
+    table = written(tmp_path, text)
+    del text
+    tracemalloc.start()
+    try:
+        rows = list(read_positions(table, problems=problems))
+        assert tracemalloc.get_traced_memory()[1] < 15e6
+    finally:
+        tracemalloc.stop()
+    assert [(row.name, row.line) for row in rows] == [("a.jpg", 2), ("b.jpg", 4)]
+    assert problems.lines() == [f"1 x {UNCLOSED}: line 3"]
+
+
+def test_a_long_name_does_not_flood_the_messages(tmp_path: Path) -> None:
+    problems = Problems()
+    list(read_positions(written(tmp_path, "image,lat,lon\n" + "x" * 10_000 + ",,\n"), problems=problems))
+    assert len(problems.lines()[0]) < 200
+
+
+@pytest.mark.parametrize("number", ["1_0", "1e400", "0x10", "--1", "nan", "-inf"])
+def test_what_is_no_number_of_degrees_is_none(tmp_path: Path, number: str) -> None:
+    problems = Problems()
+    assert not list(
+        read_positions(written(tmp_path, f"image,lat,lon\na.jpg,{number},2\n"), problems=problems)
+    )
+    assert problems.counts == {NO_NUMBER: 1}
+
+
+def test_a_folder_above_the_working_one_is_left_by_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "images" / "here"
+    here.mkdir(parents=True)
+    (tmp_path / "secret.jpg").touch()
+    (tmp_path / "images" / "a.jpg").touch()
+    monkeypatch.chdir(here)
+    problems = Problems()
+    table = written(tmp_path, "image,lat,lon\na.jpg,1,2\n../secret.jpg,1,2\nhere/../a.jpg,3,4\na\0.jpg,1,2\n")
+    paths = [row.path for row in read_positions(table, Path(".."), problems=problems)]
+    assert paths == ["../a.jpg", "../a.jpg"]
+    assert problems.counts == {OUTSIDE: 2}
+
+
 @pytest.mark.parametrize("folder", [".", "./", "images", "../{here}/images"])
 def test_a_folder_is_the_same_however_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
@@ -130,11 +187,11 @@ def test_a_folder_is_the_same_however_it_is_written(
         ("image;lat\na.jpg;1\n", "no column of longitudes"),
         ("image,lat,latitude,lon\n", "more than one column of latitudes"),
         ("image,image,lat,lon\n", "more than one column of photos"),
-        ('image,lat,lon\n"a.jpg,1,2\n' + "b.jpg,1,2\n" * 20_000, "cannot be read as a table: field larger"),
+        ("image,lat,lon\na.jpg,1,2\n".encode("utf-16"), "is not in UTF-8"),
     ],
 )
 def test_a_table_without_the_columns_is_refused_with_the_reason(
-    tmp_path: Path, text: str, reason: str
+    tmp_path: Path, text: str | bytes, reason: str
 ) -> None:
     with pytest.raises(TableError, match=reason):
         list(read_positions(written(tmp_path, text)))
