@@ -210,3 +210,25 @@ def test_the_first_of_two_equal_pairs_and_words_that_only_look_like_axes(tmp_pat
     table = NumberTable.open(written(tmp_path, "platform,relation,longest,lat,lon,pred_lat,pred_lon\n"))
     columns = find_prediction_columns(table)
     assert columns.describe(table) == "predicted: pred_lat, pred_lon; true: lat, lon"
+
+
+def test_random_damage_is_never_a_traceback(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    whole = b'\xef\xbb\xbfid;true_lat;true_lon;"pred_lat";pred_lon;rank;radius_km\n' + b"".join(
+        b"%d;1,5;2.5;-3e1;179,9;1;7\n" % row for row in range(20)
+    )
+    pieces = [b"\x00", b'"', b"\n", b"\r", b";", b",", b"\xff\xfe", b"nan", b"1e999", b"\t", b"-", b"1_0"]
+    read = 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(rng.integers(1, 6)):
+            at = int(rng.integers(len(damaged)))
+            damaged[at : at + int(rng.integers(0, 12))] = pieces[rng.integers(len(pieces))]
+        try:
+            found = read_predictions(written(tmp_path, bytes(damaged)))
+        except TableError:
+            continue
+        read += 1
+        assert np.isfinite(found.truth).all()
+        assert (np.abs(found.truth) <= (90, 180)).all()
+    assert read > 100
