@@ -128,7 +128,7 @@ class Journal:
         begun = head[_PREFIX:]
         if not head.strip(b"\0"):  # of a size that reached the disk before the content
             return True
-        return head[:2] == b'["' and _BEGINNING.startswith(begun)
+        return b'["'.startswith(head[:2]) and _BEGINNING.startswith(begun)
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Goes on with the run in the journal, if there is one and this is the same; else begins a new one.
