@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geolocate.equal_earth import project
-from geolocate.sphere import chord_to_km, unit_vectors
+from geolocate.evaluation.distances import pair_distances_km
+from geolocate.evaluation.metrics import ACCURACY_THRESHOLDS_KM
 from geolocate_export.feature_set import FeatureSet
 from geolocate_export.model import GeoModel, LocationConfig
 
 #: Points or photos that are encoded at once.
 BATCH = 4096
-#: Kilometres within which a guess counts: street, city, region, country, continent.
-THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
 #: One degree is so much of the plane that the location encoder sees, where degrees are taken plainly.
 DEGREE_SCALE = 1.0 / 180.0
 
@@ -89,17 +88,12 @@ def retrieval_km(
     best = (
         torch.cat([(part @ points.T).argmax(dim=1) for part in torch.split(images, BATCH)]).cpu().numpy()
     )  # (P,)
-    return pairwise_km(coordinates, gallery[best])
+    return pair_distances_km(coordinates, gallery[best])
 
 
-def pairwise_km(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Great-circle km (P,) between points of the same row, (P, 2) and (P, 2)."""
-    return chord_to_km(np.linalg.norm(unit_vectors(*a.T) - unit_vectors(*b.T), axis=1))
-
-
-def accuracy(km: NDArray[np.float64]) -> dict[float, float]:
-    """Share of guesses within each of :data:`THRESHOLDS_KM`."""
-    return {threshold: float((km <= threshold).mean()) for threshold in THRESHOLDS_KM}
+def shares_within(km: NDArray[np.float64]) -> dict[float, float]:
+    """Share of guesses (0 to 1) within each of the literature's distances."""
+    return {threshold: float((km <= threshold).mean()) for threshold in ACCURACY_THRESHOLDS_KM}
 
 
 def _starts(count: int) -> Iterator[int]:

@@ -219,7 +219,7 @@ class _Run:
         if self.held_out_data is not None:
             found = held_out.evaluate(self.model, self.held_out_data, self.gallery)
             measured = {"held_out_loss": found.loss, "median_km": float(np.median(found.km))}
-            for km, share in held_out.accuracy(found.km).items():
+            for km, share in held_out.shares_within(found.km).items():
                 measured[f"within_{km:g}_km"] = share
             if found.concept_km is not None:
                 measured["concept_median_km"] = float(np.median(found.concept_km))

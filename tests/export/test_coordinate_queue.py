@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geolocate.evaluation.distances import pair_distances_km
 from geolocate_export.coordinate_queue import CoordinateQueue, add_noise
-from geolocate_export.held_out import pairwise_km
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_noise_is_gaussian_in_metres_at_poles_and_date_line_too(
     noisy = add_noise(places, metres, np.random.default_rng(1))
     assert (np.abs(noisy[:, 0]) <= 90).all()
     assert (np.abs(noisy[:, 1]) <= 180).all()
-    km = pairwise_km(places, noisy)
+    km = pair_distances_km(places, noisy)
     # The distance of a Gaussian step in a plane is Rayleigh's: mean square 2 s^2, median s sqrt(2 ln 2).
     assert np.sqrt((km**2).mean() / 2) == pytest.approx(metres / 1000, rel=0.02)
     assert np.median(km) == pytest.approx(metres / 1000 * np.sqrt(2 * np.log(2)), rel=0.02)
