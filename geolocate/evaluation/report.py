@@ -19,7 +19,7 @@ from geolocate.evaluation.metrics import SEED, Accuracy
 from geolocate.gallery import Gallery
 
 #: Of more photos, the table by continent is about a random sample of so many: finding a country takes time.
-CONTINENT_SAMPLE = 40_000
+CONTINENT_SAMPLE = 20_000
 
 Floats = NDArray[np.float64]
 
