@@ -212,7 +212,7 @@ class _Writer:
 
 
 def to_float16(model: ModelProto) -> ModelProto:
-    """A float16 graph with the inputs and outputs of the float32 one; float32 from the final normalisation on.
+    """A float16 graph with inputs and outputs of the float32 one; float32 from the final normalisation on.
 
     Not opened here (see the module's docstring), only checked.
 
