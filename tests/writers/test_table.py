@@ -113,3 +113,9 @@ def test_at_sea_the_nearest_place_is_named_with_its_distance(at_sea: Prediction)
 def test_the_summary_counts_photos_found_within_a_city(located: Prediction) -> None:
     assert "1 photo · 1 of 1 within 25 km of their EXIF position" in table(located)
     assert table() == ""
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_a_photo_that_is_too_uncertain_for_a_place_still_has_its_line(width: int) -> None:
+    text = table(Prediction("photos/fog.jpg", notes=("uncertain",)), width=width)
+    assert text.splitlines()[-3:] == ["photos/fog.jpg", "  notes: uncertain", "1 photo"]
