@@ -15,7 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from geolocate.bundle import IMAGE_HEAD, Bundle
+from geolocate.concept_map import map_known_concept
+from geolocate.concepts import ZERO_SHOT, ConceptBank, ConceptEntry
 from geolocate.gallery import Gallery
+from geolocate.places import PlaceIndex
 from geolocate.session import Retrieval
 from geolocate.sphere import great_circle_km, unit_vectors
 from geolocate.text import ModalityMeans
@@ -30,6 +33,14 @@ THRESHOLDS_KM = (1.0, 25.0, 200.0, 750.0, 2500.0)
 #: What the published heads reach on the 60 news photos, in per cent.
 NEWS_ACCURACY = (10.0, 21.7, 31.7, 53.3, 78.3)
 ONE_PHOTO = 100.0 / 60.0
+#: Art movements that are called after a place, and its country.
+NAMED_AFTER = {
+    "american impressionism": "US", "american realism": "US", "ashcan school": "US",
+    "australian tonalism": "AU", "bengal school of art": "IN", "berlin secession": "DE",
+    "german romanticism": "DE", "harlem renaissance": "US", "heidelberg school": "AU",
+    "hudson river school": "US", "paris school": "FR", "qajar art": "IR", "quito school": "EC",
+    "vancouver school": "CA", "viennese actionism": "AT",
+}  # fmt: skip
 #: Which row of the Mexican vectors the stored top-5 belongs to.
 MEXICO_CITY = 0
 
@@ -129,3 +140,25 @@ def test_captions_with_the_gap_closed_find_half_of_the_places_within_25_km(
     assert closed[1] >= 50.0
     assert closed[1] >= raw[1]
     assert closed[0] > raw[0]
+
+
+def test_concept_maps_of_art_movements_find_the_country_they_are_called_after(
+    bundle: Bundle, gallery: Gallery
+) -> None:
+    """The area under the ROC curve of the home country's points; the whole list is in benchmarks/."""
+    names = (EMBEDDINGS / "art_movements.txt").read_text(encoding="utf-8").splitlines()
+    vectors = np.load(EMBEDDINGS / "art_movement_text_embeddings.npy").astype(np.float32)
+    texts = np.load(EMBEDDINGS / "news_caption_embeddings.npy").astype(np.float32)
+    images = np.load(EMBEDDINGS / "news_image_embeddings.npy").astype(np.float32)
+    directions = head(bundle, ModalityMeans.of(texts, images).close_gap(vectors))
+    entries = tuple(ConceptEntry(name, "", (), 0.0, None, True) for name in names)
+    bank = ConceptBank(entries, directions, ZERO_SHOT)
+    codes = PlaceIndex.load().country_codes
+    areas = []
+    for name, code in NAMED_AFTER.items():
+        found = map_known_concept(bank, names.index(name), gallery).scores
+        home = gallery.countries == codes.index(code)
+        ranks = np.searchsorted(np.sort(found[~home]), found[home])  # elsewhere, below each point at home
+        areas.append(float(ranks.mean() / (~home).sum()))
+    print({name: round(area, 3) for name, area in zip(NAMED_AFTER, areas, strict=True)})
+    assert np.median(areas) >= 0.9
