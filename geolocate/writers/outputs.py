@@ -182,10 +182,12 @@ def open_writers(
             unfinished earlier output is in the way; to resume, there is no file to go on with.
     """
     wanted = {name: path for name, path in (("csv", csv), ("jsonl", jsonl)) if path is not None}
+    if resume and overwrite:
+        raise UsageError("--resume goes on with an unfinished run, --overwrite discards it: give one of them")
     refuse_conflicts(wanted, inputs=inputs, table=table)
     writers = Writers(aside, journal := _open_journal(wanted.values(), overwrite))
     try:
-        going_on = _goes_on(journal, overwrite, resume)
+        going_on = _goes_on(journal, resume)
         for name, path in wanted.items():
             target = open_target(path, overwrite=overwrite, resume=going_on, say=say)
             writers.add(FORMATS[name](target), path)
@@ -206,10 +208,8 @@ def _open_journal(paths: Iterable[OutputPath], overwrite: bool) -> Journal | Non
     return Journal((begun or files)[0], overwrite=overwrite) if files else None
 
 
-def _goes_on(journal: Journal | None, overwrite: bool, resume: bool) -> bool:
+def _goes_on(journal: Journal | None, resume: bool) -> bool:
     """Whether the run goes on with an earlier one. Raises UsageError where that was not asked for."""
-    if resume and overwrite:
-        raise UsageError("--resume goes on with an unfinished run, --overwrite discards it: give one of them")
     if journal is None:
         if resume:
             raise UsageError("--resume goes on with an output file: there is none among the outputs")
