@@ -1,6 +1,6 @@
 """Concept maps on the published location encoder: do art movements live where they are at home?
 
-    python benchmarks/concept_maps.py BUNDLE EMBEDDINGS
+    python benchmarks/concept_maps.py BUNDLE EMBEDDINGS [PICTURES]
 
 BUNDLE is a bundle with GeoCLIP's heads and gallery, EMBEDDINGS a folder with CLIP ViT-L/14 text vectors of
 the movements' bare names, and with the news photos and captions that the means of the modality gap come
@@ -9,8 +9,9 @@ from.
 For each movement, the area under the ROC curve with which its map tells the gallery points of its home
 country from all others. A map is the cosine of each point's location embedding with the name, pushed
 through the image head, the gap closed: as it is, and less what all 200 movements have in common (what
-`geolocate explain` draws). The homes are those of `art_movements.py`, listed before any map was looked at;
-movements without a single home country are not among them. No weight is fitted.
+`geolocate explain` draws). The homes are those of `art_movements.py`, listed before any map was looked
+at; movements without a single home country are not among them. No weight is fitted. PICTURES is a folder
+for the maps of one that is found and one that is not.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ from numpy.typing import NDArray
 
 from geolocate.bundle import IMAGE_HEAD, load_bundle
 from geolocate.concept_map import map_direction
+from geolocate.drawing import draw_map
 from geolocate.gallery import Gallery
 from geolocate.places import PlaceIndex
 
 #: Movements at each end that are named.
 NAMED = 8
+#: Movements whose maps are drawn.
+DRAWN = ("ukiyo-e", "futurism")
 
 
 def main() -> None:
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
     bundle, folder = load_bundle(Path(sys.argv[1])), Path(sys.argv[2])
     names = (folder / "art_movements.txt").read_text(encoding="utf-8").splitlines()
@@ -53,6 +57,13 @@ def main() -> None:
             at_home = gallery.countries == codes.index(HOMES[names[row]])
             found[names[row]] = auc(map_direction(names[row], seen[row], gallery).scores, at_home)
         _report(title, found)
+    for name in DRAWN if len(sys.argv) == 4 else ():
+        seen = directions[names.index(name)] - directions.mean(axis=0)
+        subtitle = (
+            "GeoCLIP's published location encoder · cosine with the name, less what all movements share"
+        )
+        picture = draw_map(map_direction(name, seen, gallery), subtitle=subtitle)
+        (Path(sys.argv[3]) / f"map-{name.replace(' ', '-')}.png").write_bytes(picture)
 
 
 def _report(title: str, found: dict[str, float]) -> None:
