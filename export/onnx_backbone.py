@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ KEYS = (
 RESIZE_NAMES = ("shortest side, bicubic, centre crop", RESIZE_RULE)
 MAX_JSON_BYTES = 2**16
 MAX_GRAPH_BYTES = 2**31 - 1
+#: Operators that repeat a graph: an image encoder needs none, and a count in the file could run for ever.
+LOOPS = frozenset(("Loop", "Scan"))
 #: Domains of the standard operators.
 STANDARD_DOMAINS = ("", "ai.onnx")
 PIXEL_MAX = 255.0
@@ -175,23 +178,25 @@ def parse_graph(content: bytes, name: str) -> ModelProto:
     """The graph of a file, local functions inlined.
 
     Raises:
-        WeightsError: it is no graph, has weights outside the file or operators that are not standard.
+        WeightsError: it is no graph, has weights outside the file, loops, or operators that are not standard.
     """
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # DecodeError, of a library that only onnx knows
         raise WeightsError(f"{name} is no ONNX graph") from error
     try:
-        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
-            raise WeightsError(f"{name} keeps weights outside the file; save it with all of them inside")
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
+        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
+            raise WeightsError(f"{name} keeps weights outside the file; save it with all of them inside")
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise WeightsError(f"{name} is no ONNX graph: {str(error).strip().splitlines()[0]}") from error
     strange = {node.op_type for node in _nodes(model.graph) if node.domain not in STANDARD_DOMAINS}
     if strange:
         raise WeightsError(f"{name} has operators that are not standard: {', '.join(sorted(strange))}")
+    if any(node.op_type in LOOPS for node in _nodes(model.graph)):
+        raise WeightsError(f"{name} has a loop; export it with its loops unrolled")
     return model
 
 
@@ -204,11 +209,19 @@ def _session(content: bytes, *, cuda: bool) -> onnxruntime.InferenceSession:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        if path.stat().st_size > limit:
+        if _size(path) > limit:
             raise WeightsError(f"{path} is larger than {limit:,} bytes")
         return path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _size(path: Path) -> int:
+    """In bytes; of what is no regular file nothing is read, since a FIFO would block."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise WeightsError(f"{path} is no file")
+    return found.st_size
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -230,6 +243,7 @@ def _config(raw: Mapping[str, Any], graph: Path, described: Path) -> OnnxImageCo
         if (name := _of(raw, "file", str)) != graph.name:
             raise ValueError(f"file {name!r} is not {graph.name!r}")
         mode = _of(raw, "mode", str)
+        _size(graph)
         mean, std = _normalisation(raw)
         return OnnxImageConfig(
             file=name,
@@ -243,7 +257,7 @@ def _config(raw: Mapping[str, Any], graph: Path, described: Path) -> OnnxImageCo
             mean=mean[::-1] if mode == "BGR" else mean,
             std=std[::-1] if mode == "BGR" else std,
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # JSON's integers have no limit
         raise WeightsError(f"{described}: {error}") from error
     except OSError as error:
         raise WeightsError(f"{graph} cannot be read: {error.strerror or error}") from error
@@ -343,10 +357,12 @@ def _nodes(graph: GraphProto) -> Iterator[onnx.NodeProto]:
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
     """All constants, those of subgraphs and attributes included."""
     yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
+    sparse = list(graph.sparse_initializer)
     for node in graph.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
+            sparse += (attribute.sparse_tensor, *attribute.sparse_tensors)
             for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
                 yield from _tensors(inner)
+    for constant in sparse:
+        yield from (constant.values, constant.indices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,8 @@ def test_a_configuration_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
         ({"mean": 0.5}, "either offset and scale, or mean and std"),
         ({"scale": 0}, "scale 0 is not above 0"),
         ({"scale": [1, 2]}, "neither a number nor three"),
+        ({"offset": 10**400}, "too large"),
+        ({"offset": float("nan")}, "finite numbers"),
         ({"size": [32, 48]}, "is no square"),
         ({"size": 1_000_000}, "out of range"),
         ({"size": 16}, "the input has the shape"),
@@ -207,6 +210,43 @@ def external() -> onnx.ModelProto:
     return model
 
 
+def external_in_an_attribute(*, sparse: bool, function: bool) -> onnx.ModelProto:
+    """A constant whose numbers stand in a file beside the graph."""
+    values = TensorProto(name="c", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    values.external_data.add(key="location", value="tiny.json")
+    if sparse:
+        indices = numpy_helper.from_array(np.array([0]), "indices")
+        held = onnx.SparseTensorProto(values=values, indices=indices, dims=[1])
+        constant = helper.make_node("Constant", [], ["c"], sparse_value=held)
+    else:
+        constant = helper.make_node("Constant", [], ["c"], value=values)
+    add = helper.make_node("Add", ["x", "c"], ["y"])
+    if not function:
+        model = tiny_graph(node=add)
+        model.graph.node.insert(0, constant)
+        return model
+    opsets = [helper.make_opsetid("", 17)]
+    model = tiny_graph(node=helper.make_node("F", ["x"], ["y"], domain="own"))
+    model.functions.append(helper.make_function("own", "F", ["x"], ["y"], [constant, add], opsets))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    return model
+
+
+def repeating() -> onnx.ModelProto:
+    """Adds nothing, 2^60 times."""
+    flag = helper.make_tensor_value_info("go", TensorProto.BOOL, [])
+    on = helper.make_tensor_value_info("on", TensorProto.BOOL, [])
+    count = helper.make_tensor_value_info("i", TensorProto.INT64, [])
+    held = helper.make_tensor_value_info("held", TensorProto.FLOAT, None)
+    kept = helper.make_tensor_value_info("kept", TensorProto.FLOAT, None)
+    nodes = [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["held"], ["kept"])]
+    body = helper.make_graph(nodes, "body", [count, flag, held], [on, kept])
+    model = tiny_graph(node=helper.make_node("Loop", ["times", "yes", "x"], ["y"], body=body))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(2**60), "times"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    return model
+
+
 def mixing_batch_mates() -> onnx.ModelProto:
     model = tiny_graph(node=helper.make_node("Sub", ["x", "mean"], ["y"]))
     mean = helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0, 1, 2, 3], keepdims=1)
@@ -231,6 +271,10 @@ def endless() -> onnx.ModelProto:
     ("graph", "reason"),
     [
         (external(), "keeps weights outside the file"),
+        (external_in_an_attribute(sparse=False, function=False), "keeps weights outside the file"),
+        (external_in_an_attribute(sparse=True, function=False), "keeps weights outside the file"),
+        (external_in_an_attribute(sparse=True, function=True), "keeps weights outside the file"),
+        (repeating(), "has a loop"),
         (
             tiny_graph(node=helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")),
             "no ONNX graph|Gelu",
@@ -242,8 +286,9 @@ def endless() -> onnx.ModelProto:
     ],
 )
 def test_a_graph_that_cannot_be_a_backbone_is_refused_with_the_reason(
-    tmp_path: Path, graph: onnx.ModelProto, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: onnx.ModelProto, reason: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where data outside of a file would be looked for
     with pytest.raises(WeightsError, match=reason):
         read_onnx_backbone(write_backbone(tmp_path, graph))
 
@@ -258,6 +303,14 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
         read_onnx_backbone(path)
     path.with_suffix(".json").unlink()
     with pytest.raises(WeightsError, match=r"tiny\.json cannot be read"):
+        read_onnx_backbone(path)
+    os.mkfifo(path.with_suffix(".json"))
+    with pytest.raises(WeightsError, match=r"tiny\.json is no file"):
+        read_onnx_backbone(path)
+    path = write_backbone(tmp_path / "fifo")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(WeightsError, match=r"tiny\.onnx is no file"):
         read_onnx_backbone(path)
     with pytest.raises(WeightsError, match=r"neither an \.onnx file nor a model"):
         load_backbone("no-such-tower")
