@@ -2,9 +2,9 @@
 
     python scripts/kill_and_resume.py --photos 2000 --kills 200 --seed 0
 
-Photos are drawn by the seed, small, some damaged. Each run gets a random batch size and number of threads, and
-SIGKILL when the journal has grown by a random number of photos and a random moment has passed, or while it still
-starts. In the end each photo must be in the outputs once, and every byte be the same.
+Photos are drawn by the seed, small, some damaged. Each run gets a random batch size and number of threads,
+and SIGKILL when the journal has grown by a random number of photos and a random moment has passed, or while
+it still starts. In the end each photo must be in the outputs once, and every byte be the same.
 """
 
 from __future__ import annotations

@@ -222,14 +222,15 @@ def test_the_limit_of_pixels_is_the_decoders_own() -> None:
 
 def test_the_readmes_first_command_leaves_no_file_that_git_would_ask_about(tmp_path: Path) -> None:
     with open_writers(csv=tmp_path / "out.csv") as writers:
-        names = [path.name for path in writers.paths]
+        names = {path.name for path in writers.paths}
+    names.remove("out.csv.manifest.json.partial")  # there for a moment only
     assert len(names) == 4
     done = subprocess.run(
-        ["git", "check-ignore", *names[:3]], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "check-ignore", *names], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode == 128:
         pytest.skip("not a git checkout")
-    assert done.stdout.split() == names[:3]
+    assert set(done.stdout.split()) == names
 
 
 def test_every_path_option_refuses_the_empty_path() -> None:
