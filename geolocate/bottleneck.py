@@ -31,8 +31,8 @@ from geolocate.gallery import Gallery
 from geolocate.gallery_concepts import GalleryConcepts
 from geolocate.places import PlaceIndex
 
-#: L1 strength, as a share of the one that leaves a country no concept; leaves about 30 of 200 concepts.
-STRENGTH = 0.15
+#: L1 strength, as a share of the one that leaves a country no concept; leaves about 25 of 200 concepts.
+STRENGTH = 0.25
 #: Countries with fewer points are left out: nothing could be held out of them.
 LEAST_POINTS = 10
 #: Share of the one-degree cells that is held out to measure accuracy, and the seed of the draw.

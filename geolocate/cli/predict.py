@@ -61,13 +61,13 @@ if TYPE_CHECKING:
 @output_options
 @click.option(
     "--concepts",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 20),
     default=5,
     show_default=True,
     cls=EnvironmentOption,
     envvar="GEOLOCATE_CONCEPTS",
     metavar="N",
-    help="Concepts that the photo shows, where the model has any; 0 for none.",
+    help="Concepts that the photo shows, where the model has any, 20 at most; 0 for none.",
 )
 @click.option(
     "--exif/--no-exif",

@@ -110,10 +110,9 @@ class TextPage:
         if not one.concepts:
             words = "no concept stands out above what the average photo shows"
         if one.agreement is not None:
-            words += (
-                f"; agreement {one.agreement.correlation:+.2f}, more than "
-                f"{percent(one.agreement.above)} of the gallery's points have"
-            )
+            # Never "more than 100 %": the place itself is one of the points.
+            above = f"{100 * min(one.agreement.above, 0.999):.1f} %"
+            words += f"; agreement {one.agreement.correlation:+.2f}, more than {above} of the gallery's points have"
         self._line("  " + words, "dim")
         self._line("")
 
