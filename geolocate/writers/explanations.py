@@ -112,7 +112,8 @@ class TextPage:
         if one.agreement is not None:
             # Never "more than 100 %": the place itself is one of the points.
             above = f"{100 * min(one.agreement.above, 0.999):.1f} %"
-            words += f"; agreement {one.agreement.correlation:+.2f}, more than {above} of the gallery's points have"
+            correlation = f"{one.agreement.correlation:+.2f}"
+            words += f"; agreement {correlation}, more than {above} of the gallery's points have"
         self._line("  " + words, "dim")
         self._line("")
 
