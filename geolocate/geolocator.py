@@ -12,70 +12,35 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import filterfalse
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geolocate.album import NOTE_ALBUM
 from geolocate.album_fixes import AlbumFixes
 from geolocate.bundle import Bundle, load_bundle
-from geolocate.concepts import ZERO_SHOT, ConceptBank
 from geolocate.decoding import DecodeOptions
 from geolocate.device import Device, choose_device, choose_precision
 from geolocate.encoding import EncodedImage, Encoders
 from geolocate.errors import DeviceError, UsageError
-from geolocate.extra_points import Posterior
 from geolocate.gallery import Gallery
-from geolocate.geocoding import Namer, NoNames, OfflineNames, open_namer
+from geolocate.geocoding import Namer, NoNames, open_namer
 from geolocate.known import Known
 from geolocate.photos import find_photos
+from geolocate.placing import By, Placer, Wish
 from geolocate.priors import Prior, restricted
-from geolocate.ranking import RANKINGS, Ranking
-from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
-from geolocate.reference import DEFAULT_NEIGHBOURS, DEFAULT_SIGMA_KM, NOTE_REFERENCE, Reference
-from geolocate.reference_photos import content_of, open_reference
-from geolocate.regions import by_country
+from geolocate.ranking import Ranking
+from geolocate.records import Prediction
+from geolocate.reference import DEFAULT_NEIGHBOURS, DEFAULT_SIGMA_KM, Reference
+from geolocate.reference_photos import open_reference
 from geolocate.session import Retrieval
-
-#: What a candidate is: a place, or a country with the probability of all its points.
-By: TypeAlias = Literal["place", "country"]
-#: In the notes of photos whose radius is larger than `abstain_km`.
-NOTE_UNCERTAIN = "uncertain"
 
 
 def to_standard_error(text: str) -> None:
     """Where messages go unless the caller says otherwise."""
     print(f"geolocate: {text}", file=sys.stderr)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a prediction shall hold."""
-
-    top_k: int
-    ranking: Ranking
-    concepts: int
-    by: By = "place"
-    abstain_km: float | None = None
-    reference: Reference | None = None
-
-    def __post_init__(self) -> None:
-        """Raises UsageError for what makes no sense."""
-        if not isinstance(self.top_k, int) or self.top_k < 1:
-            raise UsageError(f"top_k is a whole number of at least 1, not {self.top_k!r}")
-        if not isinstance(self.concepts, int) or self.concepts < 0:
-            raise UsageError(f"concepts is a whole number of at least 0, not {self.concepts!r}")
-        if self.ranking not in RANKINGS:
-            raise UsageError(f"ranking is one of {', '.join(RANKINGS)}, not {self.ranking!r}")
-        if self.by not in get_args(By):
-            raise UsageError(f"by is one of {', '.join(get_args(By))}, not {self.by!r}")
-        if self.abstain_km is not None and not self.abstain_km > 0:
-            raise UsageError(f"abstain_km is a number of kilometres above 0, not {self.abstain_km!r}")
 
 
 class Geolocator:
@@ -137,8 +102,7 @@ class Geolocator:
             decode=decode or DecodeOptions(),
             say=say,
         )
-        self._namer = namer or NoNames()
-        self._named_ranks = named_ranks
+        self._placer = Placer(bundle, self.gallery, self._retrieval, namer or NoNames(), named_ranks)
         self._say = say
 
     @classmethod
@@ -175,10 +139,6 @@ class Geolocator:
 
     def _open_retrieval(self) -> Retrieval:
         return Retrieval.open(self.bundle, self.gallery.embeddings, self.gallery.log_weights, self.device)
-
-    @cached_property
-    def _concepts(self) -> ConceptBank | None:
-        return ConceptBank.from_bundle(self.bundle)
 
     def encode_images(
         self,
@@ -283,11 +243,11 @@ class Geolocator:
             UsageError: `top_k` is below 1, or another argument makes no sense.
             BundleError: the image encoder cannot be used.
         """
-        wish = _Wish(top_k, ranking, concepts, by, abstain_km, reference)
+        wish = Wish(top_k, ranking, concepts, by, abstain_km, reference)
         if album:
             return self._place_album(self._photos(paths, exclude), exif, wish, skip)
         photos = filterfalse(skip, self._photos(paths, exclude)) if skip else self._photos(paths, exclude)
-        return self._place(self._encoders.images(photos, exif=exif), wish, Known(self.priors))
+        return self._placer.place(self._encoders.images(photos, exif=exif), wish, Known(self.priors))
 
     def locate_features(
         self,
@@ -314,8 +274,8 @@ class Geolocator:
             UsageError: `top_k` is below 1, or the features are not (N, c).
             BundlePartMissing: the bundle has no image head of its own.
         """
-        wish = _Wish(top_k, ranking, concepts, by, abstain_km, reference)
-        return self._place(self._encoders.features(features, name, skip), wish, Known(self.priors))
+        wish = Wish(top_k, ranking, concepts, by, abstain_km, reference)
+        return self._placer.place(self._encoders.features(features, name, skip), wish, Known(self.priors))
 
     def query(
         self,
@@ -332,9 +292,9 @@ class Geolocator:
             UsageError: `top_k` is below 1, or a text is empty.
             BundlePartMissing: the bundle has no text encoder.
         """
-        wish = _Wish(top_k, ranking, 0, by, abstain_km)
+        wish = Wish(top_k, ranking, 0, by, abstain_km)
         _refuse_single(texts, "texts")
-        return self._place(self._encoders.texts(texts), wish, Known(self.priors))
+        return self._placer.place(self._encoders.texts(texts), wish, Known(self.priors))
 
     def open_reference(
         self,
@@ -365,7 +325,7 @@ class Geolocator:
         )
 
     def _place_album(
-        self, photos: Iterator[str], exif: bool, wish: _Wish, skip: Callable[[str], bool] | None
+        self, photos: Iterator[str], exif: bool, wish: Wish, skip: Callable[[str], bool] | None
     ) -> Iterator[Prediction]:
         """All photos twice: first their EXIF, then with what it says of their neighbours in time."""
         with AlbumFixes() as album:
@@ -374,88 +334,10 @@ class Geolocator:
             self._say(f"album: {album.fixes:,} of {album.photos:,} photos have a position and a time")
             left = filterfalse(skip, album.paths()) if skip else album.paths()
             with closing(self._encoders.images(left, exif=True)) as batches:
-                yield from self._place(batches, wish, Known(self.priors, album), exif=exif)
-
-    def _place(
-        self, batches: Iterator[list[EncodedImage]], wish: _Wish, known: Known, *, exif: bool = True
-    ) -> Iterator[Prediction]:
-        for batch in batches:
-            embeddings = [image.embedding for image in batch if image.embedding is not None]
-            posteriors = self.posteriors(np.stack(embeddings)) if embeddings else iter(())
-            for image in batch:
-                if image.embedding is None:
-                    yield Prediction(image.photo, model=self.bundle.manifest.name, error=image.error)
-                else:
-                    posterior = Posterior(self.gallery, next(posteriors))
-                    if wish.reference is not None:
-                        own = content_of(image.photo)
-                        factor = self._retrieval.logit_factor
-                        posterior = wish.reference.fused(posterior, image.embedding, own, factor)
-                    neighbours = range(len(self.gallery), len(self.gallery) + len(posterior.extra))
-                    posterior, sources = known.applied(posterior, image.facts)
-                    if neighbours and posterior.is_finite() and posterior.best(wish.ranking) in neighbours:
-                        sources += (NOTE_REFERENCE,)
-                    if not exif:  # it was read for what is known, and is not asked for
-                        image = replace(image, facts=None)
-                    yield self._predict(image, posterior, sources, wish)
-
-    def _predict(
-        self, image: EncodedImage, posterior: Posterior, sources: tuple[str, ...], wish: _Wish
-    ) -> Prediction:
-        """The prediction of one photo; `sources` are the notes of the priors in its posterior."""
-        model = self.bundle.manifest.name
-        truth = image.facts.position if image.facts else None
-        notes = image.notes + (image.facts.notes if image.facts else ()) + sources
-        if not posterior.is_finite():
-            error = "the model gave no number for this photo"
-            return Prediction(image.photo, exif=truth, model=model, notes=notes, error=error)
-        if wish.by == "country":
-            ranked = by_country(posterior, wish.top_k)
-        else:
-            ranked = posterior.rank(wish.top_k, wish.ranking)
-        radius_km = posterior.credible_radius_km(ranked[0][0])
-        if wish.abstain_km is not None and radius_km > wish.abstain_km:
-            ranked = []
-            notes += (NOTE_UNCERTAIN,)
-        positions = [posterior.position(index) for index, _ in ranked]
-        # Neighbours' positions are no measure of the model: what rests on them stays out of accuracy.
-        measured = truth if NOTE_ALBUM not in sources else None
-        names = OfflineNames().names if wish.by == "country" else self._names
-        candidates = tuple(
-            Candidate(
-                rank=rank,
-                position=position,
-                probability=probability,
-                radius_km=radius_km if rank == 1 else None,
-                named=named,
-                error_km=geodesic_km(position, measured) if measured else None,
-            )
-            for rank, ((_, probability), position, named) in enumerate(
-                zip(ranked, positions, names(positions), strict=True), start=1
-            )
-        )
-        concepts: tuple[Concept, ...] = ()
-        if wish.concepts and self._concepts is not None:
-            concepts = self._concepts.strongest(image, wish.concepts)
-            notes += (ZERO_SHOT,) if concepts and self._concepts.kind == ZERO_SHOT else ()
-        return Prediction(image.photo, candidates, concepts, truth, model, notes)
-
-    def _names(self, positions: list[Position]) -> list[NamedPosition | None]:
-        first = self._namer.names(positions[: self._named_ranks])
-        return first + OfflineNames().names(positions[len(first) :]) if len(first) < len(positions) else first
+                yield from self._placer.place(batches, wish, Known(self.priors, album), exif=exif)
 
 
 def _refuse_single(several: object, what: str) -> None:
     """A string is a list of its characters, and one of those may be "/"."""
     if isinstance(several, str | bytes | os.PathLike):
         raise UsageError(f"{what} are a list: [{several!r}] instead of {several!r}")
-
-
-def geodesic_km(first: Position, second: Position) -> float:
-    """WGS-84 geodesic distance in km (Karney's algorithm, by geopy)."""
-    from geopy.distance import geodesic  # 86 ms, and only photos with a position need it
-
-    kilometres: float = geodesic(
-        (first.latitude, first.longitude), (second.latitude, second.longitude)
-    ).kilometers
-    return kilometres

@@ -18,10 +18,10 @@ from geopy.distance import geodesic
 from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
-import geolocate.geolocator as pipeline
 from geolocate import Geolocator
 from geolocate.errors import BundlePartMissing, DeviceError, UsageError
-from geolocate.records import Prediction
+from geolocate.placing import geodesic_km
+from geolocate.records import Position, Prediction
 from geolocate.session import Embedded
 from geolocate.writers.rows import rows_of
 
@@ -295,8 +295,8 @@ def test_auto_falls_back_where_cuda_fails_only_when_a_session_is_opened(
 
 def test_geodesic_is_on_the_ellipsoid() -> None:
     # A quarter of a meridian of WGS-84 is 10,001.966 km, of the mean sphere 10,007.557 km.
-    north_pole, equator = pipeline.Position(90, 0), pipeline.Position(0, 0)
-    assert pipeline.geodesic_km(north_pole, equator) == pytest.approx(10_001.966, abs=0.001)
+    north_pole, equator = Position(90, 0), Position(0, 0)
+    assert geodesic_km(north_pole, equator) == pytest.approx(10_001.966, abs=0.001)
 
 
 def test_the_real_photos_read_as_csv(starter: Geolocator, real_photos: Path) -> None:

@@ -35,6 +35,7 @@ LAYERS = (
         "album_evidence",
         "album_fixes",
         "known",
+        "placing",
         "regions",
         "places",
         "offline_geocoder",
