@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from geolocate.bundle import TEXT_ENCODER, Bundle, load_bundle
+from geolocate.cli.contrast_groups import cells, country, country_name, photo_scores, points_of
 from geolocate.cli.explain import ExplainOptions
 from geolocate.cli.features import open_features, remark_on_norms
 from geolocate.cli.locating import introduction
@@ -31,7 +30,6 @@ from geolocate.explanation import Explainer, concepts_of
 from geolocate.gallery import Gallery
 from geolocate.geolocator import Geolocator
 from geolocate.photos import check_arguments
-from geolocate.places import PlaceIndex
 from geolocate.text import TextEncoder
 from geolocate.text_safety import printable
 from geolocate.writers.explanations import (
@@ -45,12 +43,8 @@ from geolocate.writers.stream import is_standard_output
 from geolocate.writers.target import Target, open_target
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from geolocate.encoding import EncodedImage
 
-#: How a country is named on the command line.
-COUNTRY_CODE = re.compile(r"[A-Za-z]{2}")
 #: Concepts of like names that are offered where one is not known.
 OFFERED = 5
 
@@ -101,7 +95,7 @@ def photos(options: ExplainOptions) -> int:
 
 def contrast(options: ExplainOptions, first: str, second: str) -> int:
     """Tells two folders or two countries apart; returns the exit status."""
-    codes = _country(first), _country(second)
+    codes = country(first), country(second)
     if (codes[0] is None) != (codes[1] is None):
         raise UsageError(
             f"{printable(first)} and {printable(second)}: a country and photos are not compared; name two "
@@ -117,17 +111,17 @@ def contrast(options: ExplainOptions, first: str, second: str) -> int:
             bundle = _load(options)
             bank = concepts_of(bundle)
             gallery = Gallery.from_bundle(bundle)
-            rows = [_points_of(code, gallery) for code in (codes[0], codes[1])]
+            rows = [points_of(code, gallery) for code in (codes[0], codes[1])]
             scores = [bank.location_scores(gallery.embeddings[each]) for each in rows]
             # Points that stand together are no independent members: whole one-degree cells are drawn.
-            cells = [_cells(gallery.coordinates[each]) for each in rows]
-            clusters = cells[0], cells[1]
-            subtitle, names = "gallery points", [_country_name(code) for code in (codes[0], codes[1])]
+            of_cells = [cells(gallery.coordinates[each]) for each in rows]
+            clusters = of_cells[0], of_cells[1]
+            subtitle, names = "gallery points", [country_name(code) for code in (codes[0], codes[1])]
         else:
             geolocator = _open(options, shown)
             bundle, bank = geolocator.bundle, concepts_of(geolocator.bundle)
             shown.begin()
-            scores = [_photo_scores(geolocator, bank, path, shown) for path in (first, second)]
+            scores = [photo_scores(geolocator, bank, path, shown) for path in (first, second)]
             clusters, subtitle, names = None, "photos", [printable(first), printable(second)]
         found = differences_of(
             scores[0][:, bank.shown],
@@ -232,56 +226,6 @@ def _open(options: ExplainOptions, shown: Progress) -> Geolocator:
 def _load(options: ExplainOptions) -> Bundle:
     with blaming_environment("model"):
         return load_bundle(options.model)
-
-
-def _country(argument: str) -> str | None:
-    """The country code that an argument is; None for a path.
-
-    Raises:
-        UsageError: it looks like a code, and there is no such country and no such path.
-    """
-    if not COUNTRY_CODE.fullmatch(argument):
-        return None
-    code = argument.upper()
-    if code not in PlaceIndex.load().country_codes:
-        raise UsageError(f"there is no country {code}; a folder of that name is ./{argument}")
-    return code
-
-
-def _country_name(code: str) -> str:
-    index = PlaceIndex.load()
-    return index.country_names[index.country_codes.index(code)]
-
-
-def _points_of(code: str, gallery: Gallery) -> NDArray[np.intp]:
-    """Rows of the gallery's points in a country."""
-    rows = np.flatnonzero(gallery.countries == PlaceIndex.load().country_codes.index(code))
-    if not len(rows):
-        raise UsageError(f"the model's gallery has no point in {_country_name(code)}")
-    return rows
-
-
-def _cells(coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The one-degree cell (N,) of each of the coordinates (N, 2)."""
-    latitude, longitude = np.floor(coordinates).astype(np.int64).T
-    cells: NDArray[np.int64] = latitude * 1000 + longitude
-    return cells
-
-
-def _photo_scores(
-    geolocator: Geolocator, bank: ConceptBank, path: str, shown: Progress
-) -> NDArray[np.float32]:
-    """Concept scores (N, K) of the photos of a folder; those that fail are named and left out."""
-    scores = []
-    for image in geolocator.encode_images([path]):
-        if image.error is not None:
-            _to(shown)(f"{image.photo}: {image.error}")
-        else:
-            scores.append(bank.image_scores(image))
-        shown.advance(failed=image.error is not None)
-    if not scores:
-        raise UsageError(f"{printable(path)} has no photo that can be read")
-    return np.stack(scores)
 
 
 @contextmanager
