@@ -70,6 +70,7 @@ def export_checkpoint(
         "trained": starter.manifest.trained,
         "accuracy": starter.manifest.accuracy,
         "temperature": starter.manifest.temperature,
+        "calibration": starter.manifest.calibration,
     }
     foreign: dict[str, Any] = {
         "version": "0",

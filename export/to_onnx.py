@@ -57,7 +57,7 @@ class BundlePlan:
         gallery_dtype: of the stored embeddings; float16 halves the file and is cast once at load.
         half_storage: weights that float16 holds exactly are stored so (see :func:`graphs.store_as_half`).
         ship_checkpoint: put the torch weights (float16) into the bundle.
-        accuracy, temperature: as in the manifest.
+        accuracy, temperature, calibration: as in the manifest.
         concepts: what the outputs of the model's concept module are, one by one; empty where it has none.
     """
 
@@ -74,6 +74,7 @@ class BundlePlan:
     ship_checkpoint: bool = False
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     concepts: tuple[TrainedConcept, ...] = ()
 
 
@@ -228,6 +229,7 @@ def _build(
         embedding_dim=config.embedding_dim,
         logit_scale=float(model.logit_scale.detach()),
         temperature=plan.temperature,
+        calibration=plan.calibration,
         concept_count=len(plan.concepts),
         accuracy=plan.accuracy,
         parity=parity,
