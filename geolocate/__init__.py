@@ -7,7 +7,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# From 1.31 on ONNX Runtime reports its use to its maker, on every platform, and leaves a device id in the
+# user's cache folder. It reads this at its import; its disable_telemetry_events() comes too late for the id.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator

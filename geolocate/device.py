@@ -31,7 +31,7 @@ PRECISIONS: dict[Literal["cpu", "cuda"], tuple[str, ...]] = {
     "cuda": ("fp16", "fp32"),
 }
 
-# Collected on Windows only, and never wanted.
+# Where somebody imported ONNX Runtime before geolocate could switch its reports off.
 onnxruntime.disable_telemetry_events()
 
 

@@ -194,3 +194,20 @@ def test_no_file_is_above_20_mb_and_no_file_names_where_it_was_built() -> None:
         if path.is_file():
             assert path.stat().st_size <= 20_000_000, name
             assert os.fsencode(os.fspath(ROOT) + "/") not in path.read_bytes(), f"{name} holds {ROOT}"
+
+
+def test_onnx_runtime_tells_nobody_and_leaves_no_device_id(tmp_path: Path, drawn_photos: Path) -> None:
+    # Without any sign of a test machine in the environment: ONNX Runtime is silent on those by itself.
+    surroundings = {"PATH": os.environ["PATH"], "HOME": os.fspath(tmp_path), "TMPDIR": os.fspath(tmp_path)}
+    for code in (
+        f"import geolocate.cli as cli; cli.cli.main(['-q', '--csv', '-', {os.fspath(drawn_photos)!r}])",
+        "import geolocate_export.parity as parity, onnx, onnx.helper as h\n"
+        "x = h.make_tensor_value_info('x', 1, [1]); y = h.make_tensor_value_info('y', 1, [1])\n"
+        "graph = h.make_graph([h.make_node('Abs', ['x'], ['y'])], 'g', [x], [y])\n"
+        "parity.cpu_session(h.make_model(graph, opset_imports=[h.make_opsetid('', 20)], ir_version=10))",
+    ):
+        subprocess.run(
+            [sys.executable, "-c", code], env=surroundings, cwd=ROOT, check=True, capture_output=True
+        )
+    left = {path.relative_to(tmp_path).parts for path in tmp_path.rglob("*")}
+    assert not [parts for parts in left if parts[-1] == ".ses" or "Microsoft" in parts]
