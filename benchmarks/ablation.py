@@ -229,9 +229,9 @@ PHOTOS = Setting(
     "all on",
     LocationConfig(frequencies=64, hidden=128),
     TrainingConfig(
-        epochs=12,
+        epochs=20,
         batch_size=128,
-        learning_rate=3e-4,
+        learning_rate=1e-3,
         schedule="cosine",
         queue_length=1024,
         grounding=GroundingConfig(weight=1.0, points=256),
