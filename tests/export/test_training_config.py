@@ -1,4 +1,4 @@
-"""The recipe: its defaults are the paper's, JSON keeps all of it, and switches have no position but their own."""
+"""The recipe: the defaults are the paper's, JSON keeps all of it, and a wrong switch is refused."""
 
 from __future__ import annotations
 
