@@ -37,7 +37,7 @@ from geolocate_export.feature_set import FeatureSet
 from geolocate_export.features import cached_features
 from geolocate_export.model import GeoModel, ImageConfig, LocationConfig, ModelConfig
 from geolocate_export.splits import places
-from geolocate_export.starter_heads import DENSITY_KM, train_heads
+from geolocate_export.starter_heads import DENSITY_KM, Heads, photo_density, train_heads
 from geolocate_export.starter_measure import measure_starter
 from geolocate_export.starter_photos import PER_PLACE, SAME_PLACE_KM, StarterPhotos, read_starter_photos
 from geolocate_export.to_onnx import BundlePlan, export_bundle
@@ -82,7 +82,7 @@ GALLERY_METHOD = (
     f"{MIN_SPACING_KM:g} and at most {MAX_SPACING_KM:g} km; besides, the {PLACES_PER_COUNTRY} largest places "
     "of every country and territory. So cities stand close together and lonely villages count, islands and "
     "small countries included. A point's weight is the density there of the places of the photos that were "
-    "learned from, over the square root of the density of the gallery, both with the kernel "
+    "learned from, over the cube root of the density of the gallery, both with the kernel "
     f"exp(-distance / {DENSITY_KM:,.0f} km)."
 )
 SOURCE = (
@@ -97,9 +97,9 @@ SOURCE = (
 )
 MEASURED_ON = (
     f"openly licensed photos from nearly every country, of {{places}} places, {SAME_PLACE_KM:g} km and more "
-    "from every photo that any part was trained on, the gallery's weights included; they are the photos of "
-    "`commons_countries` that `held_out_places` draws, and the temperature, one number, was "
-    "fitted on them too"
+    "from every photo that any part was trained on; they are the photos of `commons_countries` that "
+    "`held_out_places` draws. Three numbers were chosen on them: the temperature, and kernel and power of "
+    "the gallery's weights"
 )
 LICENCE = "MIT; gallery CC BY 4.0 (GeoNames)"
 
@@ -161,52 +161,56 @@ def build(photos_folder: Path, tower: Path, output: Path, date: str, say: Say) -
     """
     photos, weights = read_starter_photos(photos_folder), load_file(tower)
     concepts = load_concept_set(GEOGRAPHIC)
-    coordinates = choose_gallery(PlaceIndex.load())  # (M, 2)
+    gallery = choose_gallery(PlaceIndex.load())  # (M, 2)
+    with tempfile.TemporaryDirectory() as cache:
+        features = _features(photos, fresh_model(weights, len(concepts)), Path(cache))
+        heads = train_heads(lambda: fresh_model(weights, len(concepts)), features, gallery, concepts, say=say)
+    source = SOURCE.format(learned=len(features), **_explained(tower))
+    return measured_bundle(heads, photos, gallery, source, output, date, say)
+
+
+def measured_bundle(
+    heads: Heads,
+    photos: StarterPhotos,
+    gallery: NDArray[np.float64],
+    source: str,
+    output: Path,
+    date: str,
+    say: Say,
+) -> Manifest:
+    """Exports twice: to be calibrated and measured on the held-out photos, and with what came out of it."""
+    round_to_half(heads.model)
+    plan = BundlePlan(
+        name=NAME,
+        version=VERSION,
+        licence=LICENCE,
+        source=source,
+        trained=True,
+        gallery=GalleryPoints(gallery, photo_density(photos.coordinates[photos.learned], gallery)),
+        gallery_method=GALLERY_METHOD,
+        gallery_dtype=np.float16,
+        ship_checkpoint=True,
+        concepts=heads.concepts,
+    )
+    rows = np.flatnonzero(photos.held_out)
+    truth = photos.coordinates[rows]  # (N, 2)
     with tempfile.TemporaryDirectory() as scratch:
-        features = _features(photos, fresh_model(weights, len(concepts)), Path(scratch) / "features")
-        trained = train_heads(
-            lambda: fresh_model(weights, len(concepts)), features, coordinates, concepts, say=say
-        )
-        round_to_half(trained.model)
-        first = BundlePlan(
-            name=NAME,
-            version=VERSION,
-            licence=LICENCE,
-            source=SOURCE.format(learned=len(features), **_explained(tower)),
-            trained=True,
-            gallery=GalleryPoints(coordinates, trained.weights),
-            gallery_method=GALLERY_METHOD,
-            gallery_dtype=np.float16,
-            ship_checkpoint=True,
-            concepts=trained.concepts,
-        )
-        uncalibrated = Path(scratch) / NAME
-        export_bundle(trained.model, first, uncalibrated, say=say)
-        rows = np.flatnonzero(photos.held_out)
+        export_bundle(heads.model, plan, Path(scratch) / NAME, say=say)
         measured = measure_starter(
-            uncalibrated,
+            Path(scratch) / NAME,
             [photos.paths[row] for row in rows],
-            photos.coordinates[rows],
-            trained.concepts,
-            features.coordinates,
-            data=MEASURED_ON.format(places=len(np.unique(places(photos.coordinates[rows], SAME_PLACE_KM)))),
+            truth,
+            heads.concepts,
+            photos.coordinates[photos.learned],
+            data=MEASURED_ON.format(places=len(np.unique(places(truth, SAME_PLACE_KM)))),
             date=date,
             scratch=Path(scratch),
             say=say,
         )
     final = replace(
-        first,
-        accuracy=measured.accuracy,
-        temperature=measured.temperature,
-        calibration=measured.calibration,
+        plan, accuracy=measured.accuracy, temperature=measured.temperature, calibration=measured.calibration
     )
-    return export_bundle(trained.model, final, output, force=True, say=say)
-
-
-def _explained(tower: Path) -> dict[str, float]:
-    """Of the teacher's variance, on `trained` and `held_out` photos: what the distillation reports."""
-    measured = json.loads((tower.parent / REPORT_NAME).read_text(encoding="utf-8"))["measured"]
-    return {name: float(measured[name]) for name in ("trained", "held_out")}
+    return export_bundle(heads.model, final, output, force=True, say=say)
 
 
 def _features(photos: StarterPhotos, model: GeoModel, cache: Path) -> FeatureSet:
@@ -218,6 +222,12 @@ def _features(photos: StarterPhotos, model: GeoModel, cache: Path) -> FeatureSet
         photos.coordinates[rows],
     )
     return cached_features(chosen, model.image_encoder, VIEWS, cache)
+
+
+def _explained(tower: Path) -> dict[str, float]:
+    """Of the teacher's variance, on `trained` and `held_out` photos: what the distillation reports."""
+    measured = json.loads((tower.parent / REPORT_NAME).read_text(encoding="utf-8"))["measured"]
+    return {name: float(measured[name]) for name in ("trained", "held_out")}
 
 
 def main() -> None:

@@ -62,7 +62,9 @@ FROM_PHOTOS = TrainingConfig(
 #: Parts of the world that concepts are measured in, each by a model that never saw it.
 REGION_FOLDS = 5
 #: How far a photo makes others likely: densities have the kernel exp(-distance / DENSITY_KM).
-DENSITY_KM = 4000.0
+DENSITY_KM = 1000.0
+#: How far the gallery's own density is taken out of them: 0 not at all, 1 wholly.
+GALLERY_POWER = 1 / 3
 
 Say = Callable[[str], None]
 
@@ -74,12 +76,10 @@ class Heads:
     Attributes:
         model: all of it, its tower as it was given.
         concepts: K of them, what the outputs of its concept module are.
-        weights: float32 (M,), of the gallery: how many of the photos are expected at a point, up to a factor.
     """
 
     model: GeoModel
     concepts: tuple[TrainedConcept, ...]
-    weights: NDArray[np.float32]
 
 
 def train_heads(
@@ -114,7 +114,7 @@ def train_heads(
     with torch.inference_mode():
         z_img = model.concepts(embed_features(model, photos.features[:, 0]))  # (P, K)
     described = describe_concepts(concepts, z_img.mean(dim=0).numpy(), auc, from_text=False)
-    return Heads(model, described, photo_density(photos.coordinates, gallery))
+    return Heads(model, described)
 
 
 def region_aucs(
@@ -151,15 +151,14 @@ def region_aucs(
 def photo_density(photos: NDArray[np.float64], gallery: NDArray[np.float64]) -> NDArray[np.float32]:
     """Weights (M,) of gallery points (M, 2), of mean 1: where photos are expected that nobody has looked at.
 
-    The density of the places of photos (P, 2), each counting once, over the square root of the gallery's own
-    density. Undivided, the posterior would count regions of many gallery points twice; wholly divided, lonely
-    islands would be the likeliest points of all. Kernel and root were chosen on the photos that are learned
-    from, cross-validated by place.
+    The density of the places of photos (P, 2), each counting once, over a power of the gallery's own density.
+    Undivided, the posterior would count regions of many gallery points twice, and its circles would be too
+    small; wholly divided, lonely islands would be the likeliest points of all.
     """
     place = places(photos, SAME_PLACE_KM)  # (P,)
     of_photos = _density(gallery, photos, 1.0 / np.bincount(place)[place])  # (M,)
     of_gallery = _density(gallery, gallery, np.ones(len(gallery)))  # (M,)
-    expected = of_photos / np.sqrt(of_gallery)  # (M,)
+    expected = of_photos / of_gallery**GALLERY_POWER  # (M,)
     weights: NDArray[np.float32] = (expected / expected.mean()).astype(np.float32)
     return weights
 
