@@ -81,8 +81,10 @@ def build_geoclip(
 
     def complete(new: NewBundle) -> Manifest:
         if clip.text is not None:
-            new = replace(new, manifest=add_text(new, clip, model, photos, parity_limit, say=say))
-            new = replace(new, manifest=add_zero_shot_concepts(new, clip, model, say=say))
+            manifest, mean_embedding = add_text(new, clip, model, photos, parity_limit, say=say)
+            new = replace(new, manifest=manifest)
+            manifest = add_zero_shot_concepts(new, clip, model, mean_embedding, say=say)
+            new = replace(new, manifest=manifest)
         return add_precisions(new, model, precisions, say=say)
 
     return export_bundle(model, plan, output, force=force, complete=complete, say=say)

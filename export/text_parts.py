@@ -55,13 +55,16 @@ def add_text(
     parity_limit: float,
     *,
     say: Callable[[str], None] = lambda message: None,
-) -> Manifest:
+) -> tuple[Manifest, NDArray[np.float32] | None]:
     """Adds `text_encoder.onnx`, the tokeniser and, where there are photos, `modality_means.npz`.
 
     Args:
         photos: folder of photos for the means, at least :data:`MIN_PHOTOS`; without it text vectors go into
             the image head as they are.
         parity_limit: largest difference of L2-normalised text features between torch and ONNX Runtime.
+
+    Returns:
+        The manifest, and the mean embedding (d,) of the photos: what the average photo shows.
 
     Raises:
         UsageError: the folder has too few photos that can be read.
@@ -84,16 +87,18 @@ def add_text(
             f"more than the parity limit {parity_limit:g}; nothing was written"
         )
     (new.folder / TEXT_ENCODER).write_bytes(graphs.graph_bytes(graph))
+    mean_embedding = None
     if photos is not None:
         say(f"measuring where the photos of {photos} lie")
         pixels = _read_photos(photos, model.config.image.image_size)  # (M, S, S, 3)
         with torch.inference_mode():
             images = torch.cat([model.image_encoder.features(part) for part in _parts(pixels)])  # (M, c)
+            mean_embedding = model.image_encoder.head(images).mean(dim=0).numpy()  # (d,)
         ModalityMeans.of(texts.numpy(), images.numpy()).save(new.folder / MODALITY_MEANS)
     else:
         say("no folder of photos was given: queries are answered without closing the modality gap")
     parity = {**new.manifest.parity, "text_encoder": asdict(agreement)}
-    return replace(new.manifest, parity=parity)
+    return replace(new.manifest, parity=parity), mean_embedding
 
 
 def _parts(rows: NDArray[np.generic]) -> list[torch.Tensor]:

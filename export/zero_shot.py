@@ -24,14 +24,23 @@ from geolocate_export.to_onnx import NewBundle
 
 
 def add_zero_shot_concepts(
-    new: NewBundle, clip: ClipWeights, model: GeoModel, *, say: Callable[[str], None] = lambda message: None
+    new: NewBundle,
+    clip: ClipWeights,
+    model: GeoModel,
+    mean_embedding: NDArray[np.float32] | None,
+    *,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Manifest:
     """Adds `concepts.json` and `concept_basis.npy` (K, d) to a bundle that closes its modality gap.
+
+    Args:
+        mean_embedding: of photos (d,), not normalised: its product with a direction is the mean of their
+            cosines. The cosine of the mean feature is far higher, and would hide most concepts.
 
     Returns:
         The manifest, which counts them.
     """
-    if clip.text is None or not (new.folder / MODALITY_MEANS).is_file():
+    if clip.text is None or mean_embedding is None:
         say("no folder of photos was given: without it no concept stands out, and the bundle has none")
         return new.manifest
     means = ModalityMeans.load(new.folder / MODALITY_MEANS)
@@ -42,8 +51,7 @@ def add_zero_shot_concepts(
     basis = np.stack(
         [concept_direction(list(c.prompts), tokenizer, tower, means, model) for c in listed]
     )  # (K, d)
-    average = means.image_norm * means.image / np.linalg.norm(means.image)  # (c,)
-    baseline = basis @ _embed(average[None], model)[0]  # (K,)
+    baseline = basis @ mean_embedding  # (K,)
     np.save(new.folder / CONCEPT_BASIS, basis)
     concepts = [
         {
