@@ -8,19 +8,43 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from geolocate import Geolocator
-from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, load_bundle, read_bundle, write_manifest
+from geolocate.bundle import (
+    CONCEPT_BASIS,
+    CONCEPTS,
+    IMAGE_HEAD,
+    image_encoder_name,
+    load_bundle,
+    read_bundle,
+    write_manifest,
+)
 from geolocate.concepts import ConceptBank
 from geolocate.encoding import EncodedImage
 from geolocate.errors import BundleDamaged
 
 
 @pytest.fixture
-def with_concepts(tmp_path: Path) -> Path:
-    """The starter with three concepts: two opposite directions and one that lies across."""
+def without_concepts(tmp_path: Path) -> Path:
+    """The starter without its own concepts."""
     folder = Path(shutil.copytree(load_bundle("starter").path, tmp_path / "bundle"))
+    for name in (image_encoder_name("fp32"), IMAGE_HEAD):
+        graph = onnx.load(folder / name)
+        (scores,) = (output for output in graph.graph.output if output.name == "concept_scores")
+        graph.graph.output.remove(scores)
+        onnx.save(graph, folder / name)
+    for name in (CONCEPTS, CONCEPT_BASIS):
+        (folder / name).unlink()
+    write_manifest(folder, replace(read_bundle(folder).manifest, concept_count=0))
+    return folder
+
+
+@pytest.fixture
+def with_concepts(without_concepts: Path) -> Path:
+    """A bundle with three concepts: two opposite directions and one that lies across."""
+    folder = without_concepts
     basis = np.zeros((3, 128), dtype=np.float32)
     basis[0, 0], basis[1, 0], basis[2, 1] = 1, -1, 1
     np.save(folder / CONCEPT_BASIS, basis)
@@ -60,8 +84,8 @@ def test_rows_carry_concepts_and_say_that_nobody_trained_them(
         assert "zero-shot" not in prediction.notes
 
 
-def test_a_bundle_without_concepts_shows_none() -> None:
-    assert ConceptBank.from_bundle(load_bundle("starter")) is None
+def test_a_bundle_without_concepts_shows_none(without_concepts: Path) -> None:
+    assert ConceptBank.from_bundle(load_bundle(without_concepts)) is None
 
 
 @pytest.mark.parametrize(

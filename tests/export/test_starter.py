@@ -13,7 +13,10 @@ from click.testing import CliRunner
 
 from geolocate import bundle
 from geolocate.cli.export import command
+from geolocate.cli.locating import introduction
+from geolocate.concepts import ConceptBank
 from geolocate.errors import BundleError, ExtraMissing, GalleryError, ParityError
+from geolocate.evaluation.calibration import binomial_interval
 from geolocate.gallery import Gallery
 from geolocate.places import PlaceIndex
 from geolocate.session import ImageEncoder
@@ -22,6 +25,7 @@ from geolocate_export.checkpoint import load_checkpoint, save_checkpoint
 from geolocate_export.command import export_checkpoint
 from geolocate_export.model import GeoModel, ImageConfig, LocationConfig, ModelConfig
 from geolocate_export.parity import generated_photos
+from geolocate_export.trained_concepts import SHOWN_AUC
 
 MAX_BYTES = 20 * 10**6
 MAX_IMAGE_WEIGHTS = 2_500_000
@@ -74,12 +78,44 @@ def test_no_shipped_file_tells_where_it_was_built(starter: bundle.Bundle) -> Non
         assert found is None, f"{name}: {found and found.group()!r}"
 
 
-def test_an_untrained_starter_says_so_and_has_no_concepts(starter: bundle.Bundle) -> None:
-    if starter.manifest.trained:
-        pytest.skip("the starter has been trained")
-    assert "UNTRAINED" in (starter.path / bundle.CARD).read_text(encoding="utf-8").splitlines()[0]
-    assert starter.manifest.concept_count == 0
-    assert starter.manifest.accuracy == {}
+def test_its_card_and_every_run_say_first_how_good_it_is(starter: bundle.Bundle) -> None:
+    assert starter.manifest.trained
+    accuracy = starter.manifest.accuracy
+    assert str(accuracy["summary"]).startswith(("better than", "no better than"))
+    card = (starter.path / bundle.CARD).read_text(encoding="utf-8")
+    assert card.splitlines()[0] == f"**starter {starter.manifest.version}: {accuracy['summary']}.**"
+    for row in ("model", "constant guess", "random gallery point", "model minus constant guess"):
+        assert f"| {row} |" in card
+        assert len(accuracy[row]["median_km"]) in (1, 3)
+    assert next(introduction(starter, "fp32")) == f"model starter (fp32): {accuracy['summary']}"
+
+
+def test_its_verdict_is_what_its_numbers_say(starter: bundle.Bundle) -> None:
+    differences = [
+        row for name, row in starter.manifest.accuracy.items() if name.startswith("model minus constant")
+    ]
+    assert differences
+    beats = all(row["median_km"][2] < 0 for row in differences) or all(
+        row["within_750_km"][1] > 0 for row in differences
+    )
+    assert str(starter.manifest.accuracy["summary"]).startswith("better than") == beats
+
+
+def test_its_circles_held_what_they_state_on_photos_that_they_were_not_fitted_on(
+    starter: bundle.Bundle,
+) -> None:
+    calibration = starter.manifest.calibration
+    for stated, share in calibration["held_out_coverage"].items():
+        low, high = binomial_interval(round(share * calibration["photos"]), calibration["photos"])
+        assert low <= float(stated) <= high
+
+
+def test_it_shows_concepts_whose_regions_it_finds_again_and_no_others(starter: bundle.Bundle) -> None:
+    bank = ConceptBank.from_bundle(starter)
+    assert bank is not None
+    for entry in bank.entries:
+        assert entry.shown == (entry.auc is not None and entry.auc >= SHOWN_AUC), entry.name
+    assert sum(entry.auc is not None and entry.auc >= 0.8 for entry in bank.entries) >= 20
 
 
 def test_its_graph_equals_its_checkpoint(starter: bundle.Bundle) -> None:
@@ -122,6 +158,8 @@ def test_exporting_its_checkpoint_gives_its_embeddings_back(
     photos = generated_photos(3, starter.manifest.image.size, seed=9)
     before, after = (ImageEncoder(of, "cpu")(photos).embeddings for of in (starter, exported))
     assert np.array_equal(before, after)
+    for name in (bundle.IMAGE_HEAD, bundle.LOCATION_ENCODER, bundle.RETRIEVAL, bundle.GALLERY_EMBEDDINGS):
+        assert (exported.path / name).read_bytes() == (starter.path / name).read_bytes(), name
     assert exported.manifest.parity["image_encoder"]["max_abs_difference"] <= 1e-5
     assert exported.manifest.parity["top1_drift_km"] == 0
 
