@@ -133,7 +133,7 @@ class _Run:
         self.heads = self.objective.heads
         if not photos and (self.objective.grounding is None or config.steps is None):
             raise TrainingError("without photos there must be geography, a grounding weight and steps")
-        self.steps = config.steps or max(1, round(photos / config.batch_size))
+        self.steps = config.steps or max(1, math.ceil(photos / config.batch_size))
         self.trained = self._trained_parameters()
         self.optimiser = _optimiser(config, list(self.trained.values()))
         self.history: list[EpochMetrics] = []
