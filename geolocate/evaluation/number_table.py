@@ -80,9 +80,9 @@ class NumberTable:
         return TableError(f"{printable(str(self.path))} {reason}; its columns are {listed}")
 
     def blocks(
-        self, numbers: Sequence[int], text: int | None = None
-    ) -> Iterator[tuple[NDArray[np.float64], list[str]]]:
-        """Yields the columns at `numbers` (rows, K), NaN for what is no number, and that at `text`.
+        self, numbers: Sequence[int], texts: Sequence[int] = ()
+    ) -> Iterator[tuple[NDArray[np.float64], list[list[str]]]]:
+        """Yields the columns at `numbers` (rows, K), NaN for what is no number, and those at `texts`.
 
         Empty lines are passed over; cells that a row lacks are empty.
 
@@ -99,8 +99,8 @@ class NumberTable:
                 rows = [row for row in block if row]
                 cells = [_column(rows, at) for at in numbers]
                 values = np.array([_numbers(column, self.delimiter != ",") for column in cells])  # (K, rows)
-                names = [] if text is None else [cell.strip() for cell in _column(rows, text)]
-                yield values.reshape(len(numbers), len(rows)).T, names
+                words = [[cell.strip() for cell in _column(rows, at)] for at in texts]
+                yield values.reshape(len(numbers), len(rows)).T, words
 
     def _rows(self, file: TextIO) -> Iterator[list[str]]:
         return csv.reader(file, delimiter=self.delimiter)

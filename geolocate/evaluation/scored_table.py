@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geolocate.album import NOTE_ALBUM
 from geolocate.errors import TableError
 from geolocate.evaluation.columns import Pair, PredictionColumns, find_prediction_columns
 from geolocate.evaluation.number_table import NumberTable
+from geolocate.evaluation.photo_names import NOT_FOUND, SEVERAL, rows_by_name
 from geolocate.position_table import (
     IMAGE_NAMES,
     NAMED_PROBLEMS,
@@ -25,7 +25,11 @@ from geolocate.position_table import (
 from geolocate.text_safety import printable
 
 #: Columns of this program's own predictions.
-RANK, RADIUS, ROW = "rank", "radius_km", "row"
+RANK, RADIUS, ROW, NOTES = "rank", "radius_km", "row", "notes"
+#: Of rows that rest on the positions of other photos, which are no measure of a model.
+BY_NEIGHBOURS = f"placed by photos near in time (note {NOTE_ALBUM})"
+#: Of photos whose name fits several predictions.
+AMBIGUOUS = "name that several predictions have"
 
 Floats = NDArray[np.float64]
 
@@ -55,11 +59,12 @@ def read_predictions(
     true_columns: tuple[str, str] | None = None,
     image_column: str | None = None,
 ) -> Scored:
-    """Reads predictions; of tables with a column `rank` the best rows only.
+    """Reads predictions; of tables with a column `rank` the best rows only, and none with the note `album`.
 
     Args:
         truth: a table of photos and true positions, which the predictions are joined to by the photo's name:
-            as it is, else without folders, else without its extension. Photos without a prediction count.
+            as it is, else without folders, else without its extension; of several the one whose folders are
+            the most alike. Photos without a prediction count.
         predicted_columns, true_columns: names of latitude and longitude, where they cannot be guessed.
         image_column: name of the column of photos in both tables.
 
@@ -109,10 +114,11 @@ def read_feature_places(
             f"has {len(values):,} lines for {rows:,} rows of features, and no column 'row' that says which"
         )
     problems = Problems()
-    kept = _on_globe(values[:, :2], problems)
+    number = np.arange(1, len(values) + 1)
+    kept = _on_globe(values[:, :2], problems, number)
     whole = np.isfinite(row) & (row >= 0) & (row < rows)
     whole[whole] &= row[whole] == np.floor(row[whole])
-    _tell(problems, "no such row of features", ~whole)
+    _tell(problems, "no such row of features", number[~whole])
     kept &= whole
     if not kept.any():
         raise TableError(f"{printable(str(path))} has no row with a true position" + _listed(problems))
@@ -134,16 +140,34 @@ def _all(table: NumberTable, columns: list[int]) -> Floats:
 def _read_both(table: NumberTable, columns: PredictionColumns, problems: Problems) -> Scored:
     assert columns.true is not None
     numbers, optional = _numbers(table, columns.predicted, columns.true)
-    values = _all(table, numbers)  # (R, 4 + optional)
-    values, remarks = _best_ranks(values, optional)
-    kept = _on_globe(values[:, 2:4], problems)
-    values = values[kept]
+    values, by_neighbours, _ = _rows(table, numbers, None)  # (R, 4 + optional), (R,)
+    best, remarks = _best_ranks(values, optional)
+    number = np.flatnonzero(best) + 1  # of each row that is left, as messages count them
+    measured = ~by_neighbours[best]
+    _tell(problems, BY_NEIGHBOURS, number[~measured])
+    values, number = values[best][measured], number[measured]
+    values = values[_on_globe(values[:, 2:4], problems, number)]
     return Scored(
         _wrapped(values[:, 2:4]),
         _usable(values[:, :2]),
         values[:, optional[RADIUS]] if RADIUS in optional else np.full(len(values), np.nan),
         tuple(remarks),
     )
+
+
+def _rows(
+    table: NumberTable, numbers: list[int], text: int | None
+) -> tuple[Floats, NDArray[np.bool_], list[str]]:
+    """Columns of numbers (R, K); which rows rest on other photos (R,); a column of texts if one is asked."""
+    names = [column.casefold() for column in table.columns]
+    notes = [names.index(NOTES)] if NOTES in names else []
+    blocks, marks, texts = [np.empty((0, len(numbers)))], [np.empty(0, bool)], list[str]()
+    for values, words in table.blocks(numbers, [*notes, *([] if text is None else [text])]):
+        blocks.append(values)
+        told = words[0] if notes else [""] * len(values)
+        marks.append(np.fromiter((bool(note) and NOTE_ALBUM in note.split(";") for note in told), bool))
+        texts += words[-1] if text is not None else []
+    return np.concatenate(blocks), np.concatenate(marks), texts
 
 
 def _numbers(table: NumberTable, *pairs: Pair) -> tuple[list[int], dict[str, int]]:
@@ -158,14 +182,14 @@ def _numbers(table: NumberTable, *pairs: Pair) -> tuple[list[int], dict[str, int
     return at, optional
 
 
-def _best_ranks(values: Floats, optional: dict[str, int]) -> tuple[Floats, list[str]]:
-    """Only the best-ranked rows, and those without a rank: photos that failed."""
+def _best_ranks(values: Floats, optional: dict[str, int]) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which rows (R,) count: the best-ranked, and those without a rank, photos that failed."""
     if RANK not in optional or not len(values):
-        return values, []
+        return np.ones(len(values), bool), []
     ranks = values[:, optional[RANK]]
     best = np.nanmin(ranks) if np.isfinite(ranks).any() else np.nan
-    kept = np.isnan(ranks) | (ranks == best)
-    return values[kept], [] if kept.all() else [f"rank {best:g} of each photo counts, the others do not"]
+    kept: NDArray[np.bool_] = np.isnan(ranks) | (ranks == best)
+    return kept, [] if kept.all() else [f"rank {best:g} of each photo counts, the others do not"]
 
 
 def _join(
@@ -179,88 +203,58 @@ def _join(
     """Predictions looked up for each row of a table of true positions."""
     latitude, longitude = true_columns or (None, None)
     photos = list(read_positions(truth, None, image_column, latitude, longitude, problems=problems))
-    names = [photo.name for photo in photos]
-    found, values, optional = _by_name(table, columns.predicted, image_column, names)
+    numbers, optional = _numbers(table, columns.predicted)
+    values, by_neighbours, names = _rows(table, numbers, _image_column(table, image_column))
+    ranks = values[:, optional[RANK]] if RANK in optional else None
+    found = rows_by_name(names, ranks, [photo.name for photo in photos])
+    if photos and (found == NOT_FOUND).all():
+        raise table.refusal(f"names none of the {len(photos):,} photos of {printable(str(truth))}")
+    for index in np.flatnonzero(found == SEVERAL):
+        problems.add(AMBIGUOUS, photos[index].name)
+    known = found >= 0
+    resting = np.zeros(len(photos), bool)
+    resting[known] = by_neighbours[found[known]]
+    for index in np.flatnonzero(resting):
+        problems.add(BY_NEIGHBOURS, photos[index].name)
     true = np.array([(p.position.latitude, p.position.longitude) for p in photos]).reshape(-1, 2)
     predicted, radii = np.full((len(photos), 2), np.nan), np.full(len(photos), np.nan)
-    known = found >= 0
     predicted[known] = _usable(values[found[known], :2])
     if RADIUS in optional:
         radii[known] = values[found[known], optional[RADIUS]]
-    remarks = []
-    if not known.any() and len(photos):
-        raise table.refusal(f"names none of the {len(photos):,} photos of {printable(str(truth))}")
-    if not known.all():
-        remarks.append(
-            f"{int((~known).sum()):,} photos of {printable(truth.name)} are not in the predictions"
-        )
-    return Scored(true, predicted, radii, tuple(remarks))
+    missing = int((found == NOT_FOUND).sum())
+    remarks = [f"{missing:,} photos of {printable(truth.name)} are not in the predictions"] if missing else []
+    kept = (found != SEVERAL) & ~resting
+    return Scored(true[kept], predicted[kept], radii[kept], tuple(remarks))
 
 
-def _by_name(
-    table: NumberTable, predicted: Pair, image_column: str | None, wanted: list[str]
-) -> tuple[NDArray[np.int64], Floats, dict[str, int]]:
-    """For each wanted photo the row of its best prediction or -1, and all rows."""
+def _image_column(table: NumberTable, name: str | None) -> int:
+    if name is not None:
+        return table.place(name)
     names = [column.casefold() for column in table.columns]
-    at = (
-        table.place(image_column)
-        if image_column is not None
-        else next((names.index(name) for name in IMAGE_NAMES if name in names), None)
-    )
-    if at is None:
-        raise table.refusal("has no column of photos: name it with --image-column")
-    numbers, optional = _numbers(table, predicted)
-    rows: list[str] = []
-    blocks = []
-    for values, block_names in table.blocks(numbers, at):
-        blocks.append(values)
-        rows += block_names
-    values = np.concatenate(blocks) if blocks else np.empty((0, len(numbers)))
-    order = range(len(rows))
-    if RANK in optional:
-        ranks = np.nan_to_num(values[:, optional[RANK]], nan=np.inf)
-        order = np.argsort(ranks, kind="stable")  # type: ignore[assignment]
-    found = np.full(len(wanted), -1)
-    for form in _FORMS:
-        row_of: dict[str, int] = {}
-        for row in order:
-            row_of.setdefault(form(rows[row]), int(row))
-        for index in np.flatnonzero(found < 0):
-            found[index] = row_of.get(form(wanted[index]), -1)
-    return found, values, optional
+    for known in IMAGE_NAMES:
+        if known in names:
+            return names.index(known)
+    raise table.refusal("has no column of photos: name it with --image-column")
 
 
-def _without_folders(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
-
-
-#: How names of photos are compared, the strictest first.
-_FORMS: tuple[Callable[[str], str], ...] = (
-    os.path.normpath,
-    _without_folders,
-    lambda name: os.path.splitext(_without_folders(name))[0],
-)
-
-
-def _on_globe(truth: Floats, problems: Problems) -> NDArray[np.bool_]:
-    """Which true positions (R, 2) can be ones; tells `problems` of the others."""
+def _on_globe(truth: Floats, problems: Problems, number: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which true positions (R, 2) can be ones; tells `problems` of the others, by their number (R,)."""
     latitude, longitude = np.abs(truth).T
     finite: NDArray[np.bool_] = np.isfinite(latitude + longitude)
     inside: NDArray[np.bool_] = finite & (latitude <= 90) & (longitude <= 360)
     swapped: NDArray[np.bool_] = finite & ~inside & (latitude <= 180) & (longitude <= 90)
-    _tell(problems, f"{NO_NUMBER} as truth", ~finite)
-    _tell(problems, f"{SWAPPED} in the truth", swapped)
-    _tell(problems, f"truth {OFF_GLOBE}", finite & ~inside & ~swapped)
+    _tell(problems, f"{NO_NUMBER} as truth", number[~finite])
+    _tell(problems, f"{SWAPPED} in the truth", number[swapped])
+    _tell(problems, f"truth {OFF_GLOBE}", number[finite & ~inside & ~swapped])
     return inside
 
 
-def _tell(problems: Problems, kind: str, rows: NDArray[np.bool_]) -> None:
-    """Counts all of the rows (R,), names the first."""
-    found = np.flatnonzero(rows)
-    for row in found[:NAMED_PROBLEMS]:
-        problems.add(kind, f"row {row + 1}")
-    if len(found) > NAMED_PROBLEMS:
-        problems.counts[kind] += len(found) - NAMED_PROBLEMS
+def _tell(problems: Problems, kind: str, numbers: NDArray[np.intp]) -> None:
+    """Counts all of the rows with these numbers (R,), names the first."""
+    for number in numbers[:NAMED_PROBLEMS]:
+        problems.add(kind, f"row {number}")
+    if len(numbers) > NAMED_PROBLEMS:
+        problems.counts[kind] += len(numbers) - NAMED_PROBLEMS
 
 
 def _usable(predicted: Floats) -> Floats:

@@ -187,6 +187,47 @@ def test_predictions_are_joined_to_a_table_of_truth_by_the_photos_names(tmp_path
         read_predictions(strangers, truth)
 
 
+def test_photos_of_one_name_in_several_folders_are_told_apart_or_left_out(tmp_path: Path) -> None:
+    truth = written(
+        tmp_path,
+        "image,lat,lon\nA/1.jpg,1,2\nB/1.jpg,3,4\n1.jpg,5,6\nC/1.jpg,7,8\nD/2.jpg,9,10\n",
+        "truth.csv",
+    )
+    predictions = written(
+        tmp_path,
+        "photo,rank,lat,lon\n/x/A/1.jpg,2,0,0\n/x/A/1.jpg,1,10,20\n/x/B/1.jpg,1,30,40\nE\\2.jpg,1,50,60\n",
+    )
+    found = read_predictions(predictions, truth)
+    assert found.truth.tolist() == [[1, 2], [3, 4], [9, 10]]
+    assert found.predicted.tolist() == [[10, 20], [30, 40], [50, 60]]
+    assert "2 x name that several predictions have: 1.jpg, C/1.jpg" in " ".join(found.remarks)
+
+
+def test_rows_that_rest_on_other_photos_positions_stay_out_of_accuracy(tmp_path: Path) -> None:
+    text = (
+        "photo,rank,latitude,longitude,exif_latitude,exif_longitude,notes\n"
+        "a.jpg,1,3,4,1,2,album\n"
+        "a.jpg,2,3,4,1,2,album\n"
+        "b.jpg,1,5,6,7,8,prior:timezone\n"
+        "c.jpg,1,3,4,1,2,prior:timezone;album;ocean\n"
+        "d.jpg,1,3,4,,,\n"
+        "photo album.jpg,1,9,10,11,12,photo album\n"
+    )
+    found = read_predictions(written(tmp_path, text))
+    assert found.truth.tolist() == [[7, 8], [11, 12]]
+    told = " ".join(found.remarks)
+    assert "2 x placed by photos near in time (note album): row 1, row 4" in told
+    assert "1 x no number of degrees as truth: row 5" in told
+    truth = written(tmp_path, "image,lat,lon\na.jpg,1,2\nb.jpg,7,8\nx.jpg,3,3\n", "truth.csv")
+    joined = read_predictions(written(tmp_path, text), truth)
+    assert joined.truth.tolist() == [[7, 8], [3, 3]]
+    assert np.isnan(joined.predicted[1]).all()  # a photo that nobody placed is a miss
+    assert "1 x placed by photos near in time (note album): a.jpg" in " ".join(joined.remarks)
+    only = written(tmp_path, "".join(text.splitlines(keepends=True)[:3]), "only.csv")
+    with pytest.raises(TableError, match="no row with a true position; left out: 1 x placed by photos near"):
+        read_predictions(only)
+
+
 def test_blocks_of_rows_make_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(number_table, "BLOCK_ROWS", 3)
     rows = [(i / 10, i / 5, i / 20, i / 4) for i in range(10)]
