@@ -6,7 +6,9 @@ AUC of each concept's location score against its fact, over regions that the los
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,12 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geolocate.sphere import EARTH_RADIUS_KM, unit_vectors
+
 #: First factor on the location scores x_loc . B; it is learned, with an offset for each concept.
 INITIAL_FACTOR = 10.0
 #: A class rarer than this among the points weighs no more than one of this share.
 MIN_CLASS_SHARE = 0.005
 #: Side of the regions that are held out together.
 BLOCK_DEGREES = 10.0
+#: Least distance between a point that is learned from and one that is measured on.
+MARGIN_KM = 100.0
+#: Points against held-out points, at once.
+CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -30,19 +38,29 @@ class Geography:
         coordinates: float64 (M, 2), degrees.
         truths: float32 (K, M): 1 where a concept is at home, 0 where it is not, NaN where nobody knows.
         held_out: bool (M,): points of the regions that the concepts are measured in.
+        margin_km: points that are nearer than that to a held-out one are not learned from either: truth is
+            smooth, and a neighbour across a region's edge would give it away.
     """
 
     coordinates: NDArray[np.float64]
     truths: NDArray[np.float32]
     held_out: NDArray[np.bool_]
+    margin_km: float = MARGIN_KM
 
     def __post_init__(self) -> None:
         """Raises ValueError where the parts do not belong together or no point is left to learn from."""
         count = len(self.coordinates)
         if self.truths.shape[1:] != (count,) or self.held_out.shape != (count,):
             raise ValueError(f"truths {self.truths.shape} do not belong to {count} points")
-        if self.held_out.all():
-            raise ValueError("every region is held out: there is nothing to learn from")
+        if not self.learned.any():
+            raise ValueError("every region is held out or beside one: there is nothing to learn from")
+
+    @cached_property
+    def learned(self) -> NDArray[np.bool_]:
+        """The points (M,) that are learned from; what is neither learned nor held out is the margin."""
+        learned = ~self.held_out
+        learned[learned] = ~_near(self.coordinates[learned], self.coordinates[self.held_out], self.margin_km)
+        return learned
 
 
 def held_out_blocks(
@@ -67,6 +85,23 @@ def block_folds(
     block_of = _blocks(coordinates, degrees)  # (M,)
     fold_of: NDArray[np.intp] = np.random.default_rng(seed).permutation(block_of.max() + 1) % folds  # (B,)
     return fold_of[block_of]
+
+
+def _near(points: NDArray[np.float64], others: NDArray[np.float64], distance_km: float) -> NDArray[np.bool_]:
+    """Which points (P, 2) lie within a distance of one of the others (Q, 2), both in degrees: bool (P,)."""
+    near = np.zeros(len(points), np.bool_)
+    others = others[np.argsort(others[:, 0])]
+    vectors, other_vectors = unit_vectors(*points.T), unit_vectors(*others.T)  # (P, 3), (Q, 3)
+    radians = min(distance_km / EARTH_RADIUS_KM, math.pi)
+    reach = math.degrees(radians) + 1e-9  # of latitude: farther north or south nothing is near
+    order = np.argsort(points[:, 0])
+    for start in range(0, len(order), CHUNK):
+        rows = order[start : start + CHUNK]  # (C,)
+        south, north = points[rows[[0, -1]], 0]
+        first, last = np.searchsorted(others[:, 0], (south - reach, north + reach))
+        cosines = vectors[rows] @ other_vectors[first:last].T  # (C, B)
+        near[rows] = (cosines >= math.cos(radians)).any(axis=1)
+    return near
 
 
 def _blocks(coordinates: NDArray[np.float64], degrees: float) -> NDArray[np.intp]:

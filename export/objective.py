@@ -74,7 +74,7 @@ class Objective:
         self.geography = geography if grounded else None
         self.grounding: Grounding | None = None
         if self.geography is not None:
-            self._learned = np.flatnonzero(~self.geography.held_out)
+            self._learned = np.flatnonzero(self.geography.learned)
             self.grounding = Grounding(self.geography.truths[:, self._learned])
             self._truths = torch.from_numpy(self.geography.truths).to(device)  # (K, M)
         self.heads = Heads(model, self.grounding).to(device)

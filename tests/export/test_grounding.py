@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from geolocate_export.grounding import Geography, Grounding, block_folds, concept_auc, held_out_blocks
+from geolocate.sphere import chord_to_km, unit_vectors
+from geolocate_export.grounding import (
+    MARGIN_KM,
+    Geography,
+    Grounding,
+    block_folds,
+    concept_auc,
+    held_out_blocks,
+)
 
 
 def test_points_of_one_block_are_on_one_side_also_where_the_date_line_cuts_it() -> None:
@@ -25,6 +33,22 @@ def test_the_same_seed_holds_out_the_same_regions_and_another_others() -> None:
     points = np.random.default_rng(1).uniform((-90, -180), (90, 180), size=(2000, 2))
     assert np.array_equal(held_out_blocks(points, 0.3, 1), held_out_blocks(points, 0.3, 1))
     assert not np.array_equal(held_out_blocks(points, 0.3, 1), held_out_blocks(points, 0.3, 2))
+
+
+def test_nothing_is_learned_near_what_is_measured_at_the_poles_and_the_date_line_too() -> None:
+    points = np.random.default_rng(4).uniform((-90, -180), (90, 180), (3000, 2))
+    held_out = held_out_blocks(points, 0.2, seed=1)
+    truths = np.ones((1, 3000), np.float32)
+    learned = Geography(points, truths, held_out).learned
+    vectors = unit_vectors(*points.T)
+    nearest = chord_to_km(
+        np.sqrt(np.maximum(0.0, 2 - 2 * vectors @ vectors[held_out].T)).min(axis=1)
+    )  # (M,) km
+    assert np.array_equal(learned, nearest > MARGIN_KM)
+    assert 0.01 < (~learned & ~held_out).mean() < 0.1, "there is a margin, and it costs little"
+    assert np.array_equal(Geography(points, truths, held_out, margin_km=0.0).learned, ~held_out)
+    nowhere = np.zeros(3000, np.bool_)
+    assert Geography(points, truths, nowhere).learned.all()
 
 
 def test_folds_cut_the_world_into_whole_blocks() -> None:
@@ -79,3 +103,5 @@ def test_geography_whose_parts_do_not_belong_together_is_refused() -> None:
         Geography(points, truths[:, :2], np.zeros(3, np.bool_))
     with pytest.raises(ValueError, match="nothing to learn"):
         Geography(points, truths, np.ones(3, np.bool_))
+    with pytest.raises(ValueError, match="nothing to learn"):
+        Geography(points, truths, np.array([True, False, False]))
