@@ -7,11 +7,10 @@ views, M gallery points, K concepts, c width of the features, d of the shared sp
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,14 @@ from torch import nn
 
 from geolocate.errors import TrainingError
 from geolocate_export import held_out
+from geolocate_export.batches import epoch_batches
 from geolocate_export.coordinate_queue import CoordinateQueue
 from geolocate_export.feature_set import FeatureSet
 from geolocate_export.grounding import Geography, concept_auc
 from geolocate_export.model import GeoModel
 from geolocate_export.objective import LOSS_PARTS, Objective
 from geolocate_export.training_config import TrainingConfig
+from geolocate_export.training_identity import data_fingerprint, same_weights, sketch
 from geolocate_export.training_metrics import METRICS_NAME, EpochMetrics, write_metrics
 from geolocate_export.training_state import (
     STATE_NAME,
@@ -134,6 +135,7 @@ class _Run:
         if not photos and (self.objective.grounding is None or config.steps is None):
             raise TrainingError("without photos there must be geography, a grounding weight and steps")
         self.steps = config.steps or max(1, math.ceil(photos / config.batch_size))
+        self.start = sketch(self.heads)
         self.trained = self._trained_parameters()
         self.optimiser = _optimiser(config, list(self.trained.values()))
         self.history: list[EpochMetrics] = []
@@ -201,18 +203,11 @@ class _Run:
             self.best, self.best_epoch, self.best_value = copy_weights(self.heads), number + 1, value
         return metrics
 
-    def _batches(self, generator: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-        """Rows of the photos of each step; no photo comes twice before all have come once."""
+    def _batches(self, generator: np.random.Generator) -> list[NDArray[np.intp]]:
+        """Rows of the photos of each step."""
         if self.data is None:
-            yield from [np.empty(0, np.intp)] * self.steps
-            return
-        photos = len(self.data)
-        needed = photos
-        if self.config.steps is not None:
-            needed = self.config.steps * min(self.config.batch_size, photos)
-        rounds = math.ceil(needed / photos)
-        order = np.concatenate([generator.permutation(photos) for _ in range(rounds)])
-        yield from np.array_split(order[:needed], self.steps)
+            return [np.empty(0, np.intp)] * self.steps
+        return epoch_batches(len(self.data), self.config.batch_size, self.config.steps, generator)
 
     def _measure(self) -> dict[str, float]:
         measured: dict[str, float] = {}
@@ -244,6 +239,7 @@ class _Run:
             "config": json.loads(self.config.to_json()),
             "model": json.loads(self.model.config.to_json()),
             "data": self._fingerprint(),
+            "start": self.start,
             "history": [asdict(metrics) for metrics in self.history],
             "best_epoch": self.best_epoch,
             "best_value": self.best_value,
@@ -272,6 +268,8 @@ class _Run:
                 changed.add("model")
             if notes["data"] != self._fingerprint():
                 changed.add("data")
+            if not changed and not same_weights(notes["start"], self.start):
+                changed.add("start: its weights began elsewhere")
             if changed:
                 raise TrainingError(f"the training that was begun had another {', '.join(sorted(changed))}")
             self.heads.load_state_dict(state.weights)
@@ -284,16 +282,7 @@ class _Run:
             raise TrainingError(f"the training that was begun cannot go on: {error}") from error
 
     def _fingerprint(self) -> str:
-        """SHA-256 of everything given but the features themselves, whose shape must do."""
-        digest = hashlib.sha256()
-        for photos in (self.data, self.held_out_data):
-            digest.update(b"none" if photos is None else repr(photos.features.shape).encode())
-            digest.update(b"" if photos is None else photos.coordinates.tobytes())
-        digest.update(np.ascontiguousarray(self.gallery).tobytes())
-        if self.geography is not None:
-            for part in (self.geography.coordinates, self.geography.truths, self.geography.held_out):
-                digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()
+        return data_fingerprint((self.data, self.held_out_data), self.gallery, self.geography)
 
     def result(self) -> TrainingResult:
         """The best epoch's weights in the model."""

@@ -171,6 +171,17 @@ def test_another_recipe_or_other_data_is_not_resumed(small: SyntheticWorld, tmp_
         tiny_run(small, tmp_path, replace(BRIEF, noise_m=1.0, learning_rate=1.0), resume=True)
     with pytest.raises(TrainingError, match="another data"):
         tiny_run(small, tmp_path, gallery=small.gallery[:50], resume=True)
+    features = small.train.features.copy()
+    features[60:] += 1
+    other = FeatureSet(features, small.train.coordinates, small.train.names)
+    with pytest.raises(TrainingError, match="another data"):
+        tiny_run(small, tmp_path, data=other, resume=True)
+    model = tiny_model()
+    with torch.no_grad():
+        model.concepts.delta += 0.1 * torch.randn_like(model.concepts.delta)  # type: ignore[union-attr]
+    held_out, gallery = small.held_out, small.gallery
+    with pytest.raises(TrainingError, match="another start: its weights began elsewhere"):
+        train(model, BRIEF, small.train, held_out, gallery, tmp_path, resume=True)
     with pytest.raises(TrainingError, match="resume it or take another folder"):
         tiny_run(small, tmp_path)
     with pytest.raises(TrainingError, match="holds no training"):
