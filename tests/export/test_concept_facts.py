@@ -77,6 +77,23 @@ def test_countries_are_those_of_the_points_and_unknown_where_there_is_none() -> 
     np.testing.assert_array_equal(truth(fact, points), [1, NAN, 1, 0, NAN, NAN])
 
 
+def test_regions_are_those_of_the_nearest_place_in_their_country_alone() -> None:
+    fact = {"kind": "regions", "regions": {"GB": ["Wales"]}, "unknown": {"US": ["Colorado"]}}
+    cardiff, bristol = (51.48, -3.18), (51.45, -2.59)
+    points = np.concatenate([[cardiff, bristol], places("Denver", "Zurich", "South Pole", "Pacific")])
+    np.testing.assert_array_equal(truth(fact, points), [1, 0, NAN, 0, NAN, NAN])
+
+
+def test_a_region_of_the_same_name_in_another_country_is_another() -> None:
+    cordoba_argentina, monteria = (-31.41, -64.18), (8.75, -75.88)
+    venezuela, colombia = (5.66, -67.6), (-4.2, -69.94)  # Puerto Ayacucho, Leticia
+    points = np.array([cordoba_argentina, monteria, venezuela, colombia, (-6.23, -77.87)])
+    peru = {"kind": "regions", "regions": {"PE": ["Amazonas"]}}
+    assert truth(peru, points).tolist() == [0, 0, 0, 0, 1]
+    both = {"kind": "regions", "regions": {"PE": ["Amazonas"], "VE": ["Amazonas"]}}
+    assert truth(both, points).tolist() == [0, 0, 1, 0, 1]
+
+
 def test_many_countries_at_once_follow_the_rules_of_naming(gallery: NDArray[np.float64]) -> None:
     index = PlaceIndex.load()
     random = np.random.default_rng(4)
@@ -189,6 +206,20 @@ def test_what_holds_and_its_opposite_add_up_wherever_it_is_known(points: list[tu
         ({"kind": "countries", "codes": "TH"}, "a list of ISO 3166 codes"),
         ({"kind": "countries", "codes": ["th"]}, "no country has the code th"),
         ({"kind": "countries", "codes": ["TH"], "unknown": ["TH"]}, "TH stands twice"),
+        ({"kind": "regions", "regions": {}}, "are objects of countries"),
+        ({"kind": "regions", "regions": ["Kerala"]}, "are objects of countries"),
+        ({"kind": "regions", "regions": {"IN": []}}, "the regions of IN are a list of names"),
+        ({"kind": "regions", "regions": {"IN": "Kerala"}}, "the regions of IN are a list of names"),
+        ({"kind": "regions", "regions": {"IN": [""]}}, "knows no region"),
+        ({"kind": "regions", "regions": {"IN": ["kerala"]}}, "knows no region kerala in IN"),
+        ({"kind": "regions", "regions": {"IN": ["Wales"]}}, "knows no region Wales in IN"),
+        ({"kind": "regions", "regions": {"ZZ": ["Wales"]}}, "no country has the code ZZ"),
+        ({"kind": "regions", "regions": {"IN": ["Goa", "Goa"]}}, "Goa in IN stands twice"),
+        (
+            {"kind": "regions", "regions": {"IN": ["Goa"]}, "unknown": {"IN": ["Goa"]}},
+            "Goa in IN stands twice",
+        ),
+        ({"kind": "regions", "regions": {"IN": ["Goa"]}, "unknown": {"IN": ["X"]}}, "no region X in IN"),
         ({"kind": "latitude", "from": 30, "to": 20}, "does not go from 30 to 20"),
         ({"kind": "latitude", "from": -30, "to": 20}, "does not go from -30 to 20"),
         ({"kind": "latitude", "from": 0, "to": NAN}, "does not go from 0 to nan"),

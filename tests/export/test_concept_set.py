@@ -167,12 +167,14 @@ def test_the_page_tells_a_fact_in_words() -> None:
                 "facts": [{"kind": "climate", "zones": ["ET"]}, {"kind": "inland", "beyond_km": 20}],
             },
             {"kind": "boxes", "boxes": [[-10, 170, 5, -170]]},
+            {"kind": "regions", "regions": {"CA": ["Quebec"], "IN": ["Goa"]}, "unknown": {"CA": ["Ontario"]}},
             {"kind": "not", "fact": {"kind": "latitude", "from": 0, "to": 23.5}},
             {"kind": "population", "within_km": 15, "at_least": 1_000_000},
         ],
     }
     assert in_words(fact) == (
         "(Iceland; unknown in NO) or (climate ET and over 20 km from the sea) or "
-        "in [10S to 5N, 170E to 170W] or not (latitude 0 to 23.5 north or south) or "
+        "in [10S to 5N, 170E to 170W] or (Canada: Quebec; India: Goa; unknown in CA Ontario) or "
+        "not (latitude 0 to 23.5 north or south) or "
         "within 15 km of a place of 1,000,000 people"
     )
