@@ -208,7 +208,11 @@ def measured_bundle(
             say=say,
         )
     final = replace(
-        plan, accuracy=measured.accuracy, temperature=measured.temperature, calibration=measured.calibration
+        plan,
+        concepts=measured.concepts,
+        accuracy=measured.accuracy,
+        temperature=measured.temperature,
+        calibration=measured.calibration,
     )
     return export_bundle(heads.model, final, output, force=True, say=say)
 

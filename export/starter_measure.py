@@ -6,7 +6,7 @@ N held-out photos, K concepts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,15 @@ from geolocate_export.concept_facts import truths
 from geolocate_export.grounding import concept_auc
 from geolocate_export.splits import places
 from geolocate_export.starter_photos import SAME_PLACE_KM
-from geolocate_export.trained_concepts import TrainedConcept
+from geolocate_export.trained_concepts import SHOWN_AUC, TrainedConcept
 
 SEED = 20231210
 #: Resamples of a paired bootstrap, and its interval in per cent.
 RESAMPLES, INTERVAL = 5000, (2.5, 97.5)
 #: A concept is measured on photos where its fact holds for so many of them, and fails for as many.
 FEWEST_PHOTOS = 10
+#: Standard deviations above chance that the AUC on photos has where the concept is shown of photos.
+ABOVE_CHANCE = 1.96
 #: The differences that decide whether the model beats a guess.
 MEDIAN, WITHIN_750 = "median_km", "within_750_km"
 MODEL, CONSTANT = "model", "constant guess"
@@ -47,11 +49,13 @@ class Measurement:
     Attributes:
         temperature: fitted; the bundle that was measured has the temperature 1.
         accuracy, calibration: as in the manifest.
+        concepts: with what photos say of each.
     """
 
     temperature: float
     accuracy: Mapping[str, Any]
     calibration: Mapping[str, Any]
+    concepts: tuple[TrainedConcept, ...]
 
 
 def measure_starter(
@@ -103,6 +107,7 @@ def measure_starter(
     differences = {
         f"{MODEL} minus {name}": paired_differences(ours, errors) for name, errors in constants.items()
     }
+    concepts = measured_on_photos(images, truth, concepts)
     accuracy = {
         "summary": summary(rows, differences),
         "measured_on": data,
@@ -110,9 +115,9 @@ def measure_starter(
         **{name: _row(row) for name, row in rows.items()},
         "random gallery point": _row(Accuracy.of(by_chance, intervals=False)),
         **differences,
-        "concepts": concept_figures(images, truth, concepts),
+        "concepts": concept_figures(concepts),
     }
-    return Measurement(manifest.temperature, accuracy, manifest.calibration)
+    return Measurement(manifest.temperature, accuracy, manifest.calibration, concepts)
 
 
 def summary(rows: Mapping[str, Accuracy], differences: Mapping[str, Mapping[str, list[float]]]) -> str:
@@ -162,31 +167,49 @@ def _median(errors: Floats) -> Floats:
     return medians
 
 
-def concept_figures(
+def measured_on_photos(
     images: list[EncodedImage], truth: Floats, concepts: tuple[TrainedConcept, ...]
-) -> dict[str, float | int | list[float]]:
-    """How well concepts know the map (cross-validated by regions), and how well photos show them.
+) -> tuple[TrainedConcept, ...]:
+    """The concepts with the AUC of the photo's own score against the fact at the place where it was taken.
 
-    The latter: AUC of the photo's own score against the fact at the place where it was taken, over concepts
-    whose fact holds, and fails, for at least FEWEST_PHOTOS photos.
+    Measured are those whose fact holds, and fails, for at least FEWEST_PHOTOS photos. Shown of photos are
+    those shown of locations whose AUC is SHOWN_AUC at least and ABOVE_CHANCE (Mann-Whitney).
     """
-    known = np.array([np.nan if concept.auc is None else concept.auc for concept in concepts])  # (K,)
     scores = np.stack(
         [image.concept_scores for image in images if image.concept_scores is not None]
     )  # (N, K)
     facts = truths(concepts, truth)  # (K, N)
-    enough = ((facts == 1).sum(1) >= FEWEST_PHOTOS) & ((facts == 0).sum(1) >= FEWEST_PHOTOS)  # (K,)
-    of_photos = concept_auc(scores, facts)[enough]
+    found = concept_auc(scores, facts)  # (K,)
+    described = []
+    for concept, auc, fact in zip(concepts, found, facts, strict=True):
+        ones, zeros = int((fact == 1).sum()), int((fact == 0).sum())
+        if min(ones, zeros) < FEWEST_PHOTOS:
+            described.append(replace(concept, photo_auc=None, shown_in_photos=False))
+            continue
+        by_chance = np.sqrt((ones + zeros + 1) / (12 * ones * zeros))  # standard deviation
+        good = auc >= SHOWN_AUC and auc - 0.5 >= ABOVE_CHANCE * by_chance
+        described.append(
+            replace(concept, photo_auc=round(float(auc), 4), shown_in_photos=bool(concept.shown and good))
+        )
+    return tuple(described)
+
+
+def concept_figures(concepts: tuple[TrainedConcept, ...]) -> dict[str, float | int | list[float] | str]:
+    """How well concepts know the map (cross-validated by regions), and how well photos show them."""
+    of_map = np.array([concept.auc for concept in concepts if concept.auc is not None])
+    of_photos = np.array([concept.photo_auc for concept in concepts if concept.photo_auc is not None])
     low, high = np.percentile(of_photos, (25, 75)) if len(of_photos) else (np.nan, np.nan)
+    in_photos = [concept.name for concept in concepts if concept.shown_in_photos]
     return {
         "all": len(concepts),
-        "with a fact, measured on regions held out": int(np.isfinite(known).sum()),
-        "location AUC, median": round(float(np.nanmedian(known)), 3),
-        "location AUC at least 0.8": int((known >= 0.8).sum()),
-        "shown, location AUC at least 0.7": sum(concept.shown for concept in concepts),
+        "with a fact, measured on regions held out": len(of_map),
+        "location AUC, median": round(float(np.median(of_map)), 3),
+        "location AUC at least 0.8": int((of_map >= 0.8).sum()),
+        "shown of places, location AUC at least 0.7": sum(concept.shown for concept in concepts),
         "measured on held-out photos": len(of_photos),
         "photo AUC, median": round(float(np.median(of_photos)), 3) if len(of_photos) else 0.0,
         "photo AUC, quartiles": [round(float(low), 3), round(float(high), 3)],
+        "shown of photos, photo AUC at least 0.7 and above chance": ", ".join(in_photos) or "none",
     }
 
 

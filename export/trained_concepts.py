@@ -31,7 +31,10 @@ class TrainedConcept:
         baseline: mean score z_img of the photos that were trained on.
         auc: of the location score against the fact, in held-out regions; None where there is no fact or no
             region held out.
-        shown: whether users see it.
+        shown: whether users see it of a location.
+        photo_auc: of the photo's own score against the fact at its place, on photos of places that were held
+            out; None where it was not measured.
+        shown_in_photos: whether users see it of a photo.
     """
 
     name: str
@@ -41,6 +44,8 @@ class TrainedConcept:
     baseline: float
     auc: float | None
     shown: bool
+    photo_auc: float | None
+    shown_in_photos: bool
 
 
 def describe_concepts(
@@ -62,6 +67,7 @@ def describe_concepts(
     described = []
     for row, concept in enumerate(concepts):
         measured = None if auc is None or np.isnan(auc[row]) else round(float(auc[row]), 4)
+        shown = from_text if measured is None else measured >= SHOWN_AUC
         described.append(
             TrainedConcept(
                 concept.name,
@@ -70,7 +76,9 @@ def describe_concepts(
                 concept.fact,
                 round(float(baseline[row]), 6),
                 measured,
-                from_text if measured is None else measured >= SHOWN_AUC,
+                shown,
+                photo_auc=None,
+                shown_in_photos=shown,
             )
         )
     return tuple(described)
@@ -109,7 +117,12 @@ def read_concepts(folder: Path, count: int) -> tuple[TrainedConcept, ...]:
 
 def _concept(entry: Mapping[str, Any]) -> TrainedConcept:
     auc, shown, fact = entry["auc"], entry["shown"], entry["fact"]
-    if not isinstance(shown, bool) or not (fact is None or isinstance(fact, dict)):
+    photo_auc, shown_in_photos = entry.get("photo_auc"), entry.get("shown_in_photos", shown)
+    if (
+        not isinstance(shown, bool)
+        or not isinstance(shown_in_photos, bool)
+        or not (fact is None or isinstance(fact, dict))
+    ):
         raise ValueError("shown is true or false, fact an object or null")
     return TrainedConcept(
         str(entry["name"]),
@@ -119,4 +132,6 @@ def _concept(entry: Mapping[str, Any]) -> TrainedConcept:
         float(entry["baseline"]),
         None if auc is None else float(auc),
         shown,
+        None if photo_auc is None else float(photo_auc),
+        shown_in_photos,
     )

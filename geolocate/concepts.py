@@ -40,7 +40,8 @@ class ConceptEntry:
         baseline: the score of the average photo: only what is above it is worth telling.
         auc: how well the score of a location tells where the concept is known to be, on regions held out from
             training; None where nothing is known.
-        shown: whether the score means enough to be shown to the user.
+        shown: whether the score of a location means enough to be shown to the user.
+        shown_in_photos: whether that of a photo does.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ConceptEntry:
     baseline: float
     auc: float | None
     shown: bool
+    shown_in_photos: bool
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,13 @@ class ConceptBank:
 
     @cached_property
     def shown(self) -> NDArray[np.intp]:
-        """Rows of the concepts that are fit to be shown."""
+        """Rows of the concepts that are fit to be shown of a location."""
         return np.flatnonzero([entry.shown for entry in self.entries])
+
+    @cached_property
+    def shown_in_photos(self) -> NDArray[np.intp]:
+        """Rows of the concepts that are fit to be shown of a photo."""
+        return np.flatnonzero([entry.shown_in_photos for entry in self.entries])
 
     @cached_property
     def common(self) -> NDArray[np.float32]:
@@ -162,23 +169,29 @@ class ConceptBank:
 
         Those below the average photo, or not fit to be shown, are left out.
         """
-        return self.strongest_of(self.image_scores(image), count)
+        return self._strongest(self.image_scores(image), self.shown_in_photos, count)
 
-    def strongest_of(self, scores: NDArray[np.float32], count: int) -> tuple[Concept, ...]:
-        """The same of scores (K,) above an average, a photo's or a location's."""
-        order = self.shown[np.argsort(-scores[self.shown], kind="stable")][: min(count, KEPT_CONCEPTS)]
+    def strongest_of_location(self, scores: NDArray[np.float32], count: int) -> tuple[Concept, ...]:
+        """The same of a location's scores (K,) above the average location."""
+        return self._strongest(scores, self.shown, count)
+
+    def _strongest(
+        self, scores: NDArray[np.float32], rows: NDArray[np.intp], count: int
+    ) -> tuple[Concept, ...]:
+        order = rows[np.argsort(-scores[rows], kind="stable")][: min(count, KEPT_CONCEPTS)]
         return tuple(Concept(self.names[row], float(scores[row])) for row in order if scores[row] > 0)
 
 
 def _entry(concept: dict[str, Any]) -> ConceptEntry:
-    auc = concept.get("auc")
+    auc, shown = concept.get("auc"), bool(concept.get("shown", True))
     return ConceptEntry(
         name=str(concept["name"]),
         category=str(concept.get("category", "")),
         prompts=tuple(str(prompt) for prompt in concept.get("prompts", ())),
         baseline=float(concept["baseline"]),
         auc=None if auc is None else float(auc),
-        shown=bool(concept.get("shown", True)),
+        shown=shown,
+        shown_in_photos=bool(concept.get("shown_in_photos", shown)),
     )
 
 

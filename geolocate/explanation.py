@@ -143,7 +143,7 @@ class Explainer:
 
     def _explain(self, image: EncodedImage, embedding: NDArray[np.float32]) -> Explanation:
         scores = self.bank.image_scores(image)  # (K,)
-        concepts = self.bank.strongest_of(scores, self._concepts)
+        concepts = self.bank.strongest(image, self._concepts)
         moving = concepts[: self._interventions]
         rows = [row for row in map(self.bank.row_of, (c.name for c in moving)) if row is not None]
         changed = intervene(embedding, self.bank.distinct_directions[rows], self._action)  # (n, d)
@@ -166,7 +166,7 @@ class Explainer:
                 )
             )
         known = self.gallery_concepts
-        place_concepts = self.bank.strongest_of(known.standing_out(index), self._concepts)
+        place_concepts = self.bank.strongest_of_location(known.standing_out(index), self._concepts)
         of_place = {concept.name for concept in place_concepts}
         countries: tuple[CountryScore, ...] = ()
         if self.bottleneck is not None:

@@ -133,7 +133,7 @@ def test_directions_are_what_sets_concepts_apart(geolocator: Geolocator) -> None
 def test_at_most_twenty_concepts_of_a_photo_are_kept() -> None:
     from geolocate.concepts import ConceptEntry
 
-    entries = tuple(ConceptEntry(f"c{row}", "", (), 0.0, None, True) for row in range(40))
+    entries = tuple(ConceptEntry(f"c{row}", "", (), 0.0, None, True, True) for row in range(40))
     bank = ConceptBank(entries, np.eye(40, dtype=np.float32), "zero-shot")
     image = EncodedImage("a.jpg", np.linspace(0.1, 0.2, 40).astype(np.float32))
     kept = bank.strongest(image, 1000)

@@ -151,7 +151,7 @@ def test_concept_maps_of_art_movements_find_the_country_they_are_called_after(
     texts = np.load(EMBEDDINGS / "news_caption_embeddings.npy").astype(np.float32)
     images = np.load(EMBEDDINGS / "news_image_embeddings.npy").astype(np.float32)
     directions = head(bundle, ModalityMeans.of(texts, images).close_gap(vectors))
-    entries = tuple(ConceptEntry(name, "", (), 0.0, None, True) for name in names)
+    entries = tuple(ConceptEntry(name, "", (), 0.0, None, True, True) for name in names)
     bank = ConceptBank(entries, directions, ZERO_SHOT)
     codes = PlaceIndex.load().country_codes
     areas = []

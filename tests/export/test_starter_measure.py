@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geolocate.encoding import EncodedImage
 from geolocate.evaluation.metrics import Accuracy
-from geolocate_export.starter_measure import MODEL, paired_differences, summary
+from geolocate_export.starter_measure import MODEL, measured_on_photos, paired_differences, summary
+from geolocate_export.trained_concepts import TrainedConcept
 
 rng = np.random.default_rng(0)
 FAR = rng.uniform(1000, 9000, 300)
@@ -50,3 +52,27 @@ def test_a_paired_difference_knows_that_photos_belong_together() -> None:
     value, low, high = found["median_km"]
     assert value == pytest.approx(-100)
     assert (low, high) == pytest.approx((-100, -100))
+
+
+def test_photos_show_only_concepts_that_they_were_seen_to_tell() -> None:
+    draw = np.random.default_rng(4)
+    truth = np.stack((draw.uniform(-60, 60, 200), draw.uniform(-180, 180, 200)), axis=1)
+    north = truth[:, 0] > 0
+    scores = np.stack((north + draw.normal(0, 0.5, 200), draw.normal(0, 1, 200), north, north), axis=1)
+    images = [EncodedImage(f"{row}", concept_scores=each) for row, each in enumerate(scores)]
+    half, edge = (
+        {"kind": "latitude", "from": low, "to": 90.0, "signed": True}
+        for low in (0.0, truth[:, 0].max() - 0.1)
+    )
+    concepts = tuple(
+        TrainedConcept(name, "climate", ("a photo",), fact, 0.0, 0.9, shown, None, shown_in_photos=shown)
+        for name, fact, shown in (
+            ("told", half, True), ("by chance", half, True), ("too rare", edge, True),
+            ("not on maps", half, False),
+        )
+    )  # fmt: skip
+    found = measured_on_photos(images, truth, concepts)
+    assert [concept.shown_in_photos for concept in found] == [True, False, False, False]
+    assert [concept.photo_auc is None for concept in found] == [False, False, True, False]
+    assert found[0].photo_auc is not None
+    assert found[0].photo_auc > 0.85

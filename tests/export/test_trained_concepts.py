@@ -43,7 +43,17 @@ CONFIG = ModelConfig(
     concepts=ConceptConfig(5, hidden=7),
 )
 CONCEPTS = tuple(
-    TrainedConcept(f"concept {row}", "water", ("a prompt",), None, 0.1 * row, None if row else 0.9, row != 2)
+    TrainedConcept(
+        f"concept {row}",
+        "water",
+        ("a prompt",),
+        None,
+        0.1 * row,
+        None if row else 0.9,
+        row != 2,
+        photo_auc=None if row else 0.8,
+        shown_in_photos=row < 2,
+    )
     for row in range(5)
 )
 
@@ -118,7 +128,9 @@ def test_a_concept_that_is_not_fit_to_be_shown_stays_hidden(exported: bundle.Bun
     assert bank.names == tuple(concept.name for concept in CONCEPTS)
     scores = np.array([0.5, 0.2, 0.9, 0.1, 0.6], np.float32)
     strongest = bank.strongest(EncodedImage("photo", concept_scores=scores), 5)
-    assert [concept.name for concept in strongest] == ["concept 0", "concept 4", "concept 1"]
+    assert [concept.name for concept in strongest] == ["concept 0", "concept 1"]  # what photos show
+    places = bank.strongest_of_location(scores, 5)
+    assert [concept.name for concept in places] == [f"concept {row}" for row in (4, 0, 1, 3)]
 
 
 def test_the_checkpoint_in_a_bundle_makes_the_same_bundle_again(
