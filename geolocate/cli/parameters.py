@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,17 @@ def blaming_environment(option: str) -> Iterator[None]:
             raise
         variable = next(p.envvar for p in ctx.command.get_params(ctx) if p.name == option)
         raise type(error)(f"{error} (from {variable})") from error
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range that may be open, but no NaN, which is in every range, and no infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises BadParameter for those too."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
 
 
 class FilePath(click.Path):
