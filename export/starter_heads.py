@@ -149,17 +149,18 @@ def region_aucs(
 
 
 def photo_density(photos: NDArray[np.float64], gallery: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Weights (M,) of gallery points (M, 2), of mean 1: where photos are expected that nobody has looked at.
+    """Weights (M,) of gallery points (M, 2), at most 1: where photos are expected that nobody has looked at.
 
     The density of the places of photos (P, 2), each counting once, over a power of the gallery's own density.
     Undivided, the posterior would count regions of many gallery points twice, and its circles would be too
-    small; wholly divided, lonely islands would be the likeliest points of all.
+    small; wholly divided, lonely islands would be the likeliest points of all. Above 1 a weight would say
+    that rows of the gallery are copies of each other.
     """
     place = places(photos, SAME_PLACE_KM)  # (P,)
     of_photos = _density(gallery, photos, 1.0 / np.bincount(place)[place])  # (M,)
     of_gallery = _density(gallery, gallery, np.ones(len(gallery)))  # (M,)
     expected = of_photos / of_gallery**GALLERY_POWER  # (M,)
-    weights: NDArray[np.float32] = (expected / expected.mean()).astype(np.float32)
+    weights: NDArray[np.float32] = (expected / expected.max()).astype(np.float32)
     return weights
 
 

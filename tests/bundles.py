@@ -10,7 +10,12 @@ from geolocate.bundle import ImageInput, Manifest, write_manifest
 
 
 def make_bundle(
-    folder: Path, name: str = "mine", files: dict[str, bytes] | None = None, **facts: Any
+    folder: Path,
+    name: str = "mine",
+    files: dict[str, bytes] | None = None,
+    *,
+    trained: bool = True,
+    **facts: Any,
 ) -> Path:
     """Writes a bundle of three files, one of them in a subfolder, and returns its folder."""
     default = {"CARD.md": b"# mine\n", "image_encoder.fp32.onnx": b"graph" * 1000, "tokenizer/t.json": b"{}"}
@@ -23,7 +28,7 @@ def make_bundle(
         version="1",
         licence="MIT",
         source="made up",
-        trained=True,
+        trained=trained,
         image=image,
         feature_dim=8,
         embedding_dim=4,

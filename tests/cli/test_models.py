@@ -102,7 +102,8 @@ def test_info_shows_facts_parity_and_card_by_name_and_by_folder(tmp_path: Path) 
     assert status == 0
     for word in ("made up", "MIT", "image_encoder.max_abs  1.5e-07", "21.7 %", str(folder / "CARD.md")):
         assert word in output
-    assert "no: its places are chance" in run("info", "starter")[1]
+    untrained = make_bundle(tmp_path / "c", trained=False)
+    assert "no: its places are chance" in run("info", untrained)[1]
     values = json.loads(run("info", folder, "--json")[1])
     assert values["accuracy"]["n"] == 60
     assert values["card"] == str(folder / "CARD.md")

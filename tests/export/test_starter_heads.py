@@ -87,7 +87,8 @@ def test_photos_are_expected_near_photos_and_a_place_counts_once(
 ) -> None:
     lisbon, tokyo = (38.72, -9.14), (35.68, 139.69)
     weights = photo_density(np.array([lisbon] * 50 + [tokyo]), gallery)
-    assert weights.mean() == pytest.approx(1, rel=1e-4)
+    assert weights.max() == 1
+    assert weights.min() > 0
     vectors = unit_vectors(*gallery.T)
     near = [great_circle_km(vectors, unit_vectors(*place)[0]).argmin() for place in (lisbon, tokyo)]
     far = great_circle_km(vectors, unit_vectors(-50.0, -70.0)[0]).argmin()
