@@ -38,6 +38,7 @@ BLOCK = 32
 LOOK_AHEAD = 2 * BLOCK
 
 DUPLICATE = "same content as an earlier photo"
+NOT_HELD = "features that float16 cannot hold or that are no numbers"
 
 
 def cached_features(
@@ -53,8 +54,8 @@ def cached_features(
     """The features of photos in several views, computed where the cache does not have them yet.
 
     View 0 is the photo as inference sees it; the others are :func:`augmentation.augmented`, cut from the
-    square that inference sees. Photos that cannot be decoded, or whose content came before (it would stand on
-    both sides of a split), are left out and told to `photos.problems`.
+    square that inference sees. Photos that cannot be decoded, whose content came before (it would stand on
+    both sides of a split), or whose features float16 cannot hold, are left out and told to `photos.problems`.
 
     Args:
         encoder: whose backbone it is; heads do not matter. It is left on `device`.
@@ -69,7 +70,7 @@ def cached_features(
         order, else copied into memory.
 
     Raises:
-        UsageError: fewer than one view, no photo that can be used, or features that float16 cannot hold.
+        UsageError: fewer than one view, or no photo that can be used.
         OutputError: another run writes the cache, or it cannot be written.
     """
     if views < 1:
@@ -79,7 +80,8 @@ def cached_features(
         with Cache.open(folder, encoder, views) as cache:
             kept, rows = _fill(cache, photos, encoder, device, workers or os.cpu_count() or 1, progress)
             if not kept:
-                raise UsageError("none of the photos can be used")
+                reasons = "".join(f"; {line}" for line in photos.problems.lines())
+                raise UsageError(f"none of the photos can be used{reasons}")
             features = cache.features(rows)  # (P, V, c)
     except OSError as error:
         raise OutputError(f"the cache of features cannot be used: {error.strerror or error}") from error
@@ -98,6 +100,12 @@ def _fill(
     """Adds what the cache lacks; returns the photos that are good and their rows."""
     kept: dict[bytes, int] = {}
     block: list[_Photo] = []
+
+    def compute() -> None:
+        for digest in _append(cache, block, encoder, device):
+            photos.problems.add(NOT_HELD, photos.names[kept.pop(digest)])
+        block.clear()
+
     for index, photo in enumerate(_prepared(photos.paths, cache, encoder.config.image_size, workers)):
         if photo.error is not None:
             photos.problems.add(NOT_DECODED, f"{photos.names[index]} ({photo.error})")
@@ -108,11 +116,10 @@ def _fill(
             if photo.pixels is not None:
                 block.append(photo)
         if len(block) == BLOCK:
-            _append(cache, block, encoder, device)
-            block = []
+            compute()
         progress(index + 1, len(photos))
     if block:
-        _append(cache, block, encoder, device)
+        compute()
     return list(kept.values()), [cache.rows[digest] for digest in kept]
 
 
@@ -164,7 +171,8 @@ def _digest(path: str) -> bytes:
         raise PhotoNotReadable(f"cannot be read: {error.strerror or type(error).__name__}") from None
 
 
-def _append(cache: Cache, block: list[_Photo], encoder: ImageEncoder, device: str) -> None:
+def _append(cache: Cache, block: list[_Photo], encoder: ImageEncoder, device: str) -> list[bytes]:
+    """Adds the photos' features; returns the digests of those that have none to add."""
     pixels = torch.from_numpy(np.stack([photo.pixels for photo in block if photo.pixels is not None]))
     with torch.inference_mode():
         by_view = [
@@ -172,9 +180,9 @@ def _append(cache: Cache, block: list[_Photo], encoder: ImageEncoder, device: st
         ]
     with np.errstate(over="ignore"):
         features = np.stack(by_view, axis=1).astype(np.float16)  # (N, V, c)
-    if not np.isfinite(features).all():
-        raise UsageError("the backbone gives features that float16 cannot hold, or that are no numbers")
-    cache.append([photo.digest for photo in block], features)
+    held: NDArray[np.bool_] = np.isfinite(features).all(axis=(1, 2))  # (N,)
+    cache.append([photo.digest for photo, good in zip(block, held, strict=True) if good], features[held])
+    return [photo.digest for photo, good in zip(block, held, strict=True) if not good]
 
 
 class Cache:

@@ -15,6 +15,7 @@ from geolocate.errors import DeviceError, UsageError
 from geolocate.evaluation.baselines import constant_errors_km, geometric_median, random_errors_km
 from geolocate.evaluation.metrics import ACCURACY_THRESHOLDS_KM, Accuracy
 from geolocate.gallery_csv import read_gallery
+from geolocate.position_table import Problems
 from geolocate_export.backbone import ONNX_SUFFIX, load_backbone, pretrained_tag
 from geolocate_export.checkpoint import Provenance, save_checkpoint
 from geolocate_export.clip_weights import load_clip
@@ -33,7 +34,7 @@ from geolocate_export.trained_concepts import TrainedConcept, describe_concepts
 from geolocate_export.training_config import TrainingConfig
 from geolocate_export.training_data import TrainingPhotos, read_training_folder, read_training_table
 from geolocate_export.training_folder import MODEL, note_newest
-from geolocate_export.training_metrics import EpochMetrics
+from geolocate_export.training_metrics import epoch_line
 from geolocate_export.training_state import STATE_NAME
 
 #: Share of the blocks of latitude and longitude that concepts are measured in.
@@ -95,12 +96,14 @@ class TrainingReport:
         problems: how many photos were left out.
         accuracy: by what was guessed ("model", ...), on the held-out photos; empty where there were none.
         result: as :func:`train`.
+        no_bundle: why the checkpoint cannot be exported; None where it can.
     """
 
     checkpoint: Path
     problems: int
     accuracy: dict[str, Accuracy]
     result: TrainingResult
+    no_bundle: str | None
 
 
 def train_on_photos(
@@ -125,11 +128,20 @@ def train_on_photos(
     concepts = load_concept_set(plan.concepts) if plan.concepts is not None else None
     torch.manual_seed(plan.recipe.seed)
     model, data, problems = _model_and_data(plan, concepts, say, on_photo)
+    for line in problems.lines():
+        say(f"left out: {line}")
     training, held_out = _split(data, plan)
     say(
         f"{len(training):,} photos to learn from, {len(held_out) if held_out else 0:,} held out, "
         f"{data.features.shape[1]} views, features of width {data.features.shape[2]}"
     )
+    learned = round(plan.recipe.data_share * len(training))
+    if plan.recipe.meets_itself(learned):
+        say(
+            f"warning: the queue of {plan.recipe.queue_length:,} coordinates is long beside {learned:,} "
+            "photos: a photo's own place is often among its negatives; --negatives-beyond KM leaves out what "
+            "is nearer, --queue N shortens it"
+        )
     from_text = concepts is not None and _start_from_text(model, concepts, plan, training, say)
     result = train(
         model,
@@ -148,19 +160,7 @@ def train_on_photos(
     checkpoint = plan.output / MODEL
     _save(result, concepts, training, accuracy, checkpoint, plan, from_text=from_text)
     note_newest(plan.output)
-    return TrainingReport(checkpoint, problems, accuracy, result)
-
-
-def epoch_line(metrics: EpochMetrics) -> str:
-    """One epoch in a line."""
-    parts = [f"epoch {metrics.epoch}: loss {metrics.loss:.3f}"]
-    if not np.isnan(metrics.median_km):
-        parts.append(
-            f"held-out median {metrics.median_km:,.0f} km, {metrics.within_750_km:.1%} within 750 km"
-        )
-    if not np.isnan(metrics.concept_auc):
-        parts.append(f"median AUC of concepts {metrics.concept_auc:.3f}")
-    return ", ".join([*parts, f"{metrics.seconds:.1f} s"])
+    return TrainingReport(checkpoint, problems.total, accuracy, result, _no_bundle(result.model))
 
 
 def accuracy_line(accuracy: Accuracy) -> str:
@@ -187,14 +187,15 @@ def _gallery(path: Path | None) -> NDArray[np.float64]:
 
 def _model_and_data(
     plan: TrainingPlan, concepts: ConceptSet | None, say: Say, on_photo: Count
-) -> tuple[GeoModel, FeatureSet, int]:
-    """The model as it starts, the photos' features, and how many photos were left out."""
+) -> tuple[GeoModel, FeatureSet, Problems]:
+    """The model as it starts, the photos' features, and which photos were left out."""
+    problems = Problems()
     sizes = ConceptConfig(len(concepts), plan.concept_hidden) if concepts is not None else None
-    features = load_features(plan.data) if is_feature_folder(plan.data) else None
+    features = load_features(plan.data, problems) if is_feature_folder(plan.data) else None
     if features is not None and plan.backbone is None:
         heads_only = ImageConfig({}, features.features.shape[2])
         model = GeoModel(ModelConfig(heads_only, plan.location, plan.embedding_dim, sizes))
-        return model, features, 0
+        return model, features, problems
     photos = None if features is not None else _photos(plan, say)
     backbone = plan.backbone or DEFAULT_BACKBONE
     say(f"reading the backbone {backbone}")
@@ -207,14 +208,12 @@ def _model_and_data(
                 f"the features in {plan.data} have width {features.features.shape[2]}, "
                 f"those of {backbone} {image.feature_dim}"
             )
-        return model, features, 0
+        return model, features, problems
     assert photos is not None
     features = cached_features(
         photos, model.image_encoder, plan.views, plan.cache, device=plan.device, progress=on_photo
     )
-    for line in photos.problems.lines():
-        say(f"left out: {line}")
-    return model, features, photos.problems.total
+    return model, features, photos.problems
 
 
 def _photos(plan: TrainingPlan, say: Say) -> TrainingPhotos:
@@ -253,6 +252,14 @@ def _geography(concepts: ConceptSet | None, gallery: NDArray[np.float64], seed: 
     if concepts is None or all(concept.fact is None for concept in concepts):
         return None
     return Geography(gallery, truths(concepts, gallery), held_out_blocks(gallery, HELD_OUT_REGIONS, seed))
+
+
+def _no_bundle(model: GeoModel) -> str | None:
+    if model.config.location.projection == "degrees":
+        return "a model of plain degrees is for comparison, no bundle can be made of it"
+    if model.image_encoder.backbone is None:
+        return "it holds heads alone; a bundle needs --backbone too, the one that gave the features"
+    return None
 
 
 def _accuracy(

@@ -20,12 +20,17 @@ StopMetric = Literal["median_km", "loss"]
 Part = Literal["image", "location", "logit_scale", "concepts"]
 
 
+#: A queue that is longer than this share of the photos often holds a photo's own place.
+LONG_QUEUE_SHARE = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class GroundingConfig:
     """How strongly location scores of concepts are tied to known geography (beyond the paper).
 
     Attributes:
-        weight: of the loss; 0 is off.
+        weight: of the loss; 0 is off, and the paper's recipe. `geolocate train` takes 1 where it is not told
+            otherwise: without, nothing ties a concept to its name.
         points: of the geography, drawn for each step.
     """
 
@@ -34,7 +39,7 @@ class GroundingConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where a value is out of range."""
-        if not self.weight >= 0 or self.points < 1:
+        if not 0 <= self.weight < math.inf or self.points < 1:
             raise ValueError(f"grounding with the weight {self.weight} over {self.points} points a step")
 
 
@@ -96,9 +101,9 @@ class TrainingConfig:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, at least {least} is expected")
         for name in ("weight_decay", "noise_m", "queue_noise_m", "negatives_beyond_km"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, at least 0 is expected")
-        if not (self.learning_rate > 0 and 0 < self.decay <= 1 and 0 < self.data_share <= 1):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, a number from 0 on is expected")
+        if not (0 < self.learning_rate < math.inf and 0 < self.decay <= 1 and 0 < self.data_share <= 1):
             raise ValueError("learning_rate is above 0, decay and data_share are above 0 and at most 1")
         if (self.steps is not None and self.steps < 1) or (self.patience is not None and self.patience < 1):
             raise ValueError("steps and patience are at least 1 where they are given")
@@ -110,6 +115,14 @@ class TrainingConfig:
         if self.schedule == "cosine":
             return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
         return self.learning_rate
+
+    def meets_itself(self, photos: int) -> bool:
+        """Whether, with so many photos to learn from, a photo's own place is often among its negatives.
+
+        It has been put into the queue by the epoch before, or by a neighbour.
+        """
+        long = self.queue_length > LONG_QUEUE_SHARE * photos
+        return long and self.negatives_beyond_km == 0
 
     def to_json(self) -> str:
         """One JSON object."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ def data_fingerprint(
 ) -> str:
     """SHA-256 of what is learned from and measured on; of the features, shape and a sample of photos."""
     digest = hashlib.sha256()
-    arrays = [gallery]
+    arrays: list[NDArray[Any]] = [gallery]
     for photos in photo_sets:
         digest.update(b"none" if photos is None else repr(photos.features.shape).encode())
         if photos is not None:

@@ -46,6 +46,18 @@ class EpochMetrics:
     seconds: float = math.nan
 
 
+def epoch_line(metrics: EpochMetrics) -> str:
+    """One epoch in a line."""
+    parts = [f"epoch {metrics.epoch}: loss {metrics.loss:.3f}"]
+    if not math.isnan(metrics.median_km):
+        parts.append(
+            f"held-out median {metrics.median_km:,.0f} km, {metrics.within_750_km:.1%} within 750 km"
+        )
+    if not math.isnan(metrics.concept_auc):
+        parts.append(f"median AUC of concepts {metrics.concept_auc:.3f}")
+    return ", ".join([*parts, f"{metrics.seconds:.1f} s"])
+
+
 def write_metrics(path: Path, history: list[EpochMetrics]) -> None:
     """All rows anew: an epoch that was cut off and done again has one row."""
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -34,8 +34,8 @@ def command(quiet: bool, progress: bool | None, **options: Any) -> int:
     folder of photos that have a position in EXIF, or a folder with features.npy (N, views, width) and
     coordinates.npy (N, 2). The backbone's features are computed once and kept; then what follows the backbone
     is trained on them. Accuracy on held-out places goes to standard output, the checkpoint to
-    OUTPUT/model, which `geolocate export` makes a bundle of. Photos that cannot be used are left out and
-    told: the exit status is 3 then.
+    OUTPUT/model, which `geolocate export` makes a bundle of (for a folder of features if --backbone says
+    whose they are). Photos that cannot be used are left out and told: the exit status is 3 then.
     """
     from geolocate.errors import ExtraMissing
 
@@ -70,7 +70,8 @@ def command(quiet: bool, progress: bool | None, **options: Any) -> int:
         report = train_on_photos(plan, say=say, on_photo=on_photo, on_step=on_step)
     _show(report)
     where = report.checkpoint.parent
-    steps.note(f"geolocate: wrote {report.checkpoint}; geolocate export {where} makes a bundle of it")
+    what_next = report.no_bundle or f"geolocate export {where} makes a bundle of it"
+    steps.note(f"geolocate: wrote {report.checkpoint}; {what_next}")
     return PHOTOS_FAILED if report.problems else DONE
 
 

@@ -24,6 +24,7 @@ from geolocate.errors import (
 from geolocate_export.checkpoint import load_checkpoint, load_provenance
 from geolocate_export.synthetic_world import make_world
 from geolocate_export.trained_concepts import read_concepts
+from geolocate_export.training_config import GroundingConfig
 from geolocate_export.training_folder import newest_training
 
 SMALL = [
@@ -146,6 +147,58 @@ def test_what_cannot_be_trained_is_one_message(
     result = run(features, "--gallery", "gallery.csv", "--concepts", "none", *SMALL, *words)
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--learning-rate", "--weight-decay", "--noise", "--queue-noise", "--sigma", "--held-out", "--apart",
+        "--grounding", "--divergence-weight", "--negatives-beyond", "--decay", "--data-share",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_value_that_is_no_finite_number_is_a_usage_error(features: Path, option: str, value: str) -> None:
+    result = CliRunner().invoke(command, [str(features), option, value])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.stderr
+
+
+def test_every_value_has_a_name_in_the_help() -> None:
+    text = CliRunner().invoke(command, ["--help"]).stdout
+    assert not {"INTEGER", "FLOAT", "DIRECTORY", "RANGE", "TEXT", "PATH"} & set(text.split())
+
+
+def test_a_queue_that_holds_the_photos_own_places_is_told(features: Path) -> None:
+    words = [features, "--gallery", "gallery.csv", "--concepts", "none", *SMALL]
+    told = run(*words, "--output", "a")
+    assert "queue of 16 coordinates is long beside 54 photos" in told.stderr
+    assert "--negatives-beyond" in told.stderr
+    assert "queue of" not in run(*words, "--output", "b", "--negatives-beyond", 100).stderr
+    assert "queue of" not in run(*words, "--output", "c", "--queue", 10).stderr
+
+
+def test_what_cannot_be_exported_is_not_sent_to_export(photos: Path, features: Path, tmp_path: Path) -> None:
+    heads = run(features, "--gallery", "gallery.csv", "--concepts", "none", *SMALL)
+    assert "it holds heads alone" in heads.stderr
+    words = [photos, "--backbone", write_backbone(tmp_path), "--views", 1, "--concepts", "none", *SMALL]
+    plain = run(*words, "--projection", "degrees", "--output", "plain")
+    assert "no bundle can be made of it" in plain.stderr
+    assert "geolocate export" not in heads.stderr + plain.stderr
+    assert "geolocate export whole makes a bundle of it" in run(*words, "--output", "whole").stderr
+
+
+def test_features_that_come_again_are_left_out_and_told(features: Path) -> None:
+    stored = np.load(features / "features.npy")
+    stored[8] = stored[3]
+    np.save(features / "features.npy", stored)
+    result = run(features, "--gallery", "gallery.csv", "--concepts", "none", *SMALL)
+    assert result.return_value == PHOTOS_FAILED, result.exception
+    assert "left out: 1 x same features as an earlier row: row 8" in result.stderr
+
+
+def test_the_command_grounds_concepts_where_the_papers_recipe_does_not() -> None:
+    (option,) = (option for option in command.params if option.name == "grounding")
+    assert (option.default, GroundingConfig().weight) == (1.0, 0.0)
 
 
 def test_features_that_are_none_are_refused(features: Path) -> None:

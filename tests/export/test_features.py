@@ -17,7 +17,7 @@ from geolocate.errors import OutputError, UsageError
 from geolocate.photos import decode_photo
 from geolocate_export import features
 from geolocate_export.backbone import load_backbone
-from geolocate_export.features import DUPLICATE, cached_features
+from geolocate_export.features import DUPLICATE, NOT_HELD, cached_features
 from geolocate_export.model import ImageConfig, ImageEncoder
 from geolocate_export.parity import generated_photos
 from geolocate_export.training_data import NOT_DECODED, TrainingPhotos
@@ -145,6 +145,38 @@ def test_bad_photos_and_doubles_are_counted_and_named(
     assert photos.problems.counts == {NOT_DECODED: 3, DUPLICATE: 1}
     assert photos.problems.first[DUPLICATE] == ["03b.jpg"]
     assert photos.problems.first[NOT_DECODED][1].startswith("05.jpg (damaged")
+
+
+def test_photos_whose_features_overflow_are_counted_and_named_and_the_others_kept(
+    folder: Path, encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = np.array(cached_features(photos_in(folder), encoder, 1, tmp_path / "good").features)
+    backbone, calls = encoder.features, []
+
+    def overflowing(pixels: torch.Tensor) -> torch.Tensor:
+        features = backbone(pixels).clone()
+        calls.append(len(pixels))
+        if len(calls) <= 2:  # photos 1 and 5
+            features[1, 0] = 1e5 if len(calls) == 1 else torch.nan
+        return features
+
+    monkeypatch.setattr(encoder, "features", overflowing)
+    photos = photos_in(folder)
+    found = cached_features(photos, encoder, 1, tmp_path / "cache")
+    rest = [row for row in range(COUNT) if row not in (1, 5)]
+    assert found.names == tuple(photos.names[row] for row in rest)
+    np.testing.assert_array_equal(found.coordinates, photos.coordinates[rest])
+    np.testing.assert_array_equal(found.features, good[rest])
+    assert photos.problems.counts == {NOT_HELD: 2}
+    assert photos.problems.first[NOT_HELD] == ["01.jpg", "05.jpg"]
+
+
+def test_where_no_photo_can_be_used_it_is_told_why(
+    folder: Path, encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "features", lambda pixels: torch.full((len(pixels), WIDTH), torch.inf))
+    with pytest.raises(UsageError, match=r"none of the photos can be used; 11 x features that float16"):
+        cached_features(photos_in(folder), encoder, 1, tmp_path)
 
 
 def test_other_weights_views_or_preprocessing_have_a_cache_of_their_own(folder: Path, tmp_path: Path) -> None:

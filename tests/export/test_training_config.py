@@ -48,7 +48,9 @@ def test_cosine_ends_near_zero_and_constant_stays() -> None:
         {"batch_size": 1},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
         {"noise_m": -1.0},
+        {"negatives_beyond_km": float("inf")},
         {"data_share": 1.5},
         {"patience": 0},
         {"steps": 0},
@@ -57,6 +59,13 @@ def test_cosine_ends_near_zero_and_constant_stays() -> None:
 def test_what_can_be_no_recipe_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
         TrainingConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_queue_is_long_where_a_photo_meets_its_own_place_in_it() -> None:
+    assert TrainingConfig(queue_length=201).meets_itself(1000)
+    assert not TrainingConfig(queue_length=200).meets_itself(1000)
+    assert not TrainingConfig(queue_length=0).meets_itself(1)
+    assert not TrainingConfig(queue_length=4096, negatives_beyond_km=25.0).meets_itself(1000)
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "{", '{"epochs": "many"}', '{"unknown": 1}'])
