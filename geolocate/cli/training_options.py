@@ -7,18 +7,20 @@ from pathlib import Path
 import click
 
 from geolocate.cli.options import together
-from geolocate.cli.parameters import FilePath
+from geolocate.cli.parameters import FilePath, FiniteRange
 
 #: What is learned from.
 data_options = together(
     click.option(
         "--images",
         type=FilePath(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
         help="Folder that the table's names start from.  [default: the table's own]",
     ),
     click.option(
         "--output",
         type=FilePath(file_okay=False, path_type=Path),
+        metavar="DIR",
         help="Folder of the training.  [default: training/DATE-TIME; with --resume the newest]",
     ),
     click.option("--resume", is_flag=True, help="Go on with the training in --output, bit for bit."),
@@ -39,6 +41,7 @@ data_options = together(
         type=click.IntRange(1, 64),
         default=4,
         show_default=True,
+        metavar="N",
         help="Views of each photo whose features are computed: the photo, and augmented ones.",
     ),
     click.option(
@@ -46,25 +49,29 @@ data_options = together(
         type=FilePath(file_okay=False, path_type=Path),
         default=Path("training/features"),
         show_default=True,
+        metavar="DIR",
         help="Folder where features are kept.",
     ),
     click.option(
         "--held-out",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=FiniteRange(0, 1, max_open=True),
         default=0.1,
         show_default=True,
+        metavar="SHARE",
         help="Share of the photos that are held out, whole places at a time; 0 measures nothing.",
     ),
     click.option(
         "--apart",
-        type=click.FloatRange(0.1, 10_000),
+        type=FiniteRange(0.1, 10_000),
         default=25.0,
         show_default=True,
-        help="Distance in km between held-out photos and all others.",
+        metavar="KM",
+        help="Distance between held-out photos and all others.",
     ),
     click.option(
         "--gallery",
         type=FilePath(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE.csv",
         help="CSV with the columns LAT and LON: where held-out photos can be placed, and where the queue "
         "starts.  [default: the starter's gallery]",
     ),
@@ -103,25 +110,35 @@ module_options = together(
     ),
     click.option(
         "--divergence-weight",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=1.0,
         show_default=True,
+        metavar="WEIGHT",
         help="Of the divergence in the loss.",
     ),
     click.option(
         "--grounding",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=1.0,
         show_default=True,
-        help="Weight of the loss that ties location scores to the known geography of concepts; 0 is off.",
+        metavar="WEIGHT",
+        help="Weight of the loss that ties location scores to the known geography of concepts; 0 is the "
+        "paper's recipe, in which nothing ties a concept to its name.",
     ),
 )
 
 #: How it is learned; the defaults are GeoCLIP's.
 recipe_options = together(
-    click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="At most."),
     click.option(
-        "--batch-size", type=click.IntRange(2), default=512, show_default=True, help="Photos of a step."
+        "--epochs", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="At most."
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(2),
+        default=512,
+        show_default=True,
+        metavar="N",
+        help="Photos of a step.",
     ),
     click.option(
         "--optimiser",
@@ -132,16 +149,18 @@ recipe_options = together(
     ),
     click.option(
         "--learning-rate",
-        type=click.FloatRange(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         default=3e-5,
         show_default=True,
-        help="Of the first epoch.",
+        metavar="RATE",
+        help="Of the first epoch; for fewer than a few hundred thousand photos: 1e-3.",
     ),
     click.option(
         "--weight-decay",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=1e-6,
         show_default=True,
+        metavar="RATE",
         help="Of all weights.",
     ),
     click.option(
@@ -153,34 +172,44 @@ recipe_options = together(
     ),
     click.option(
         "--decay",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=FiniteRange(0, 1, min_open=True),
         default=0.87,
         show_default=True,
+        metavar="FACTOR",
         help="Factor between two epochs of the step schedule.",
     ),
     click.option(
-        "--noise", type=click.FloatRange(0), default=150.0, show_default=True, help="GPS noise in metres."
+        "--noise",
+        type=FiniteRange(0),
+        default=150.0,
+        show_default=True,
+        metavar="METRES",
+        help="GPS noise of the photos: standard deviation to the north and to the east.",
     ),
     click.option(
         "--queue",
         type=click.IntRange(0),
         default=4096,
         show_default=True,
-        help="Earlier coordinates that are negatives too; 0 is off.",
+        metavar="N",
+        help="Earlier coordinates that are negatives too, for few photos their own among them; 0 is off.",
     ),
     click.option(
         "--queue-noise",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=1000.0,
         show_default=True,
-        help="GPS noise of the queue in metres.",
+        metavar="METRES",
+        help="GPS noise of the queue.",
     ),
     click.option(
         "--negatives-beyond",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=0.0,
         show_default=True,
-        help="Distance in km below which a location is no negative of a photo; helps small data.",
+        metavar="KM",
+        help="Nearer locations are no negatives of a photo; for fewer than a few hundred thousand photos: "
+        "300, as the starter, or else neighbours and a photo's own place in the queue are some.",
     ),
     click.option(
         "--freeze",
@@ -190,14 +219,16 @@ recipe_options = together(
     ),
     click.option(
         "--data-share",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=FiniteRange(0, 1, min_open=True),
         default=1.0,
         show_default=True,
+        metavar="SHARE",
         help="Share of the training photos that are used.",
     ),
     click.option(
         "--patience",
         type=click.IntRange(1),
+        metavar="N",
         help="Epochs without a better held-out value after which training ends.  [default: never]",
     ),
     click.option(
@@ -208,7 +239,12 @@ recipe_options = together(
         help="The held-out value that chooses the best epoch.",
     ),
     click.option(
-        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn."
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Of all that is drawn.",
     ),
 )
 
@@ -219,14 +255,16 @@ size_options = together(
         type=click.IntRange(1, 4096),
         default=512,
         show_default=True,
+        metavar="N",
         help="Width of the space that photos and locations share.",
     ),
     click.option(
         "--sigma",
-        type=click.FloatRange(0, min_open=True),
+        type=FiniteRange(0, min_open=True),
         multiple=True,
         default=(1.0, 16.0, 256.0),
         show_default=True,
+        metavar="SCALE",
         help="Scale of the location encoder's random frequencies. May be repeated.",
     ),
     click.option(
@@ -234,6 +272,7 @@ size_options = together(
         type=click.IntRange(1, 4096),
         default=256,
         show_default=True,
+        metavar="N",
         help="Frequencies of each scale.",
     ),
     click.option(
@@ -241,6 +280,7 @@ size_options = together(
         type=click.IntRange(1, 16_384),
         default=1024,
         show_default=True,
+        metavar="N",
         help="Hidden width of each scale.",
     ),
     click.option(
