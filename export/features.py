@@ -180,7 +180,7 @@ def _append(cache: Cache, block: list[_Photo], encoder: ImageEncoder, device: st
         ]
     with np.errstate(over="ignore"):
         features = np.stack(by_view, axis=1).astype(np.float16)  # (N, V, c)
-    held: NDArray[np.bool_] = np.isfinite(features).all(axis=(1, 2))  # (N,)
+    held = [bool(np.isfinite(photo).all()) for photo in features]  # (N,)
     cache.append([photo.digest for photo, good in zip(block, held, strict=True) if good], features[held])
     return [photo.digest for photo, good in zip(block, held, strict=True) if not good]
 
