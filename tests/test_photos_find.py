@@ -268,6 +268,7 @@ def test_a_dangling_link_as_argument_is_there(inside: Path) -> None:
         (b"a\nb.jpg\0\0c.jpg\r\0-x.jpg", True, ["a\nb.jpg", "c.jpg\r", "-x.jpg"]),
         (b"", False, []),
         (b"\xff.jpg", False, [os.fsdecode(b"\xff.jpg")]),
+        (b"BMW.jpg\0b.jpg\0", True, ["BMW.jpg", "b.jpg"]),
     ],
 )
 def test_lists_of_paths_may_have_blank_lines_crlf_and_nul(
@@ -284,6 +285,15 @@ def test_a_list_is_read_as_it_arrives() -> None:
         assert next(paths) == "a.jpg"
         pipe.write(b"pg\n")
         assert next(paths) == "b.jpg"
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"\xff\xd8\xff\xe1\0\n/\n", b"\x89PNG\r\n\x1a\n/\n", b"BM6\0\x0c\0\0\0\0\0\n/\n"]
+)
+@pytest.mark.parametrize("null", [False, True])
+def test_a_photo_in_place_of_a_list_is_no_search_of_the_whole_disk(beginning: bytes, null: bool) -> None:
+    with pytest.raises(UsageError, match=r"is a (JPEG|PNG|BMP) picture: name the file"):
+        next(read_path_list(io.BytesIO(beginning), null))
 
 
 def test_a_stream_without_separators_is_refused_and_not_collected() -> None:

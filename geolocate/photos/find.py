@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from geolocate.errors import UsageError
+from geolocate.errors import PhotoFormatRefused, UsageError
+from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.text_safety import printable
 
 #: Extensions that select a file in a folder; the content then decides the decoder.
@@ -102,13 +103,18 @@ def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
         null: only NUL separates, so paths may contain line feeds.
 
     Raises:
-        UsageError: an entry is longer than any path.
+        UsageError: an entry is longer than any path, or the list is a photo itself, among whose bytes there
+            may be the root of the file system.
     """
     read = getattr(
         stream, "read1", stream.read
     )  # read1 hands over what a pipe holds and does not wait for more
     rest = b""
+    begun = False
     while chunk := read(LONGEST_PATH_BYTES):
+        if not begun and (kind := _picture(chunk)):
+            raise UsageError(f"the list of paths is a {kind} picture: name the file, its content is no list")
+        begun = True
         *complete, rest = _split(rest + chunk, null)
         yield from (os.fsdecode(entry) for entry in complete if entry)
         if len(rest) > LONGEST_PATH_BYTES:
@@ -116,6 +122,16 @@ def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
     rest = rest.removesuffix(b"\r") if not null else rest
     if rest:
         yield os.fsdecode(rest)
+
+
+def _picture(beginning: bytes) -> str | None:
+    """Which picture begins so; None where it may as well be text."""
+    try:
+        kind = identify(beginning[:HEADER_BYTES])
+    except PhotoFormatRefused:
+        return None
+    # Two letters begin a bitmap, and names like BMW.jpg; its header has zeros in it, one after the other.
+    return kind if kind != "BMP" or b"\0\0" in beginning[:HEADER_BYTES] else None
 
 
 def _split(data: bytes, null: bool) -> list[bytes]:
