@@ -147,12 +147,9 @@ def _read_both(table: NumberTable, columns: PredictionColumns, problems: Problem
     _tell(problems, BY_NEIGHBOURS, number[~measured])
     values, number = values[best][measured], number[measured]
     values = values[_on_globe(values[:, 2:4], problems, number)]
-    return Scored(
-        _wrapped(values[:, 2:4]),
-        _usable(values[:, :2]),
-        values[:, optional[RADIUS]] if RADIUS in optional else np.full(len(values), np.nan),
-        tuple(remarks),
-    )
+    predicted = _usable(values[:, :2], remarks)
+    radii = values[:, optional[RADIUS]] if RADIUS in optional else np.full(len(values), np.nan)
+    return Scored(_wrapped(values[:, 2:4]), predicted, radii, tuple(remarks))
 
 
 def _rows(
@@ -218,11 +215,11 @@ def _join(
         problems.add(BY_NEIGHBOURS, photos[index].name)
     true = np.array([(p.position.latitude, p.position.longitude) for p in photos]).reshape(-1, 2)
     predicted, radii = np.full((len(photos), 2), np.nan), np.full(len(photos), np.nan)
-    predicted[known] = _usable(values[found[known], :2])
-    if RADIUS in optional:
-        radii[known] = values[found[known], optional[RADIUS]]
     missing = int((found == NOT_FOUND).sum())
     remarks = [f"{missing:,} photos of {printable(truth.name)} are not in the predictions"] if missing else []
+    predicted[known] = _usable(values[found[known], :2], remarks)
+    if RADIUS in optional:
+        radii[known] = values[found[known], optional[RADIUS]]
     kept = (found != SEVERAL) & ~resting
     return Scored(true[kept], predicted[kept], radii[kept], tuple(remarks))
 
@@ -257,10 +254,13 @@ def _tell(problems: Problems, kind: str, numbers: NDArray[np.intp]) -> None:
         problems.counts[kind] += len(numbers) - NAMED_PROBLEMS
 
 
-def _usable(predicted: Floats) -> Floats:
-    """Predictions (R, 2), NaN where they are no position."""
+def _usable(predicted: Floats, remarks: list[str]) -> Floats:
+    """Predictions (R, 2), NaN where they are no position; remarks on those that only look like one."""
     latitude, longitude = np.abs(predicted).T
     bad = ~((latitude <= 90) & (longitude <= 360))  # True for NaN
+    off = int((bad & np.isfinite(latitude + longitude)).sum())
+    if off:
+        remarks.append(f"predictions off the globe, which count as none (latitude comes first): {off:,}")
     return _wrapped(np.where(bad[:, None], np.nan, predicted))
 
 

@@ -131,6 +131,7 @@ def test_hostile_rows_are_counted_and_nothing_is_lost_of_the_others(tmp_path: Pa
     told = " ".join(found.remarks)
     assert "3 x no number of degrees as truth: row 2, row 3, row 4" in told
     assert "1 x latitude and longitude swapped in the truth: row 5" in told
+    assert "predictions off the globe, which count as none (latitude comes first): 1" in told
 
 
 @pytest.mark.parametrize(
