@@ -39,7 +39,7 @@ from geolocate_export.training_data import read_training_table
 
 RESAMPLES = 2000
 #: Folds of the photos, whole places at a time, so far apart.
-FOLDS, APART_KM = 5, 25.0
+FOLDS, APART_KM = 3, 25.0
 #: Share of the blocks of latitude and longitude in which concepts are measured.
 HELD_OUT_REGIONS = 0.25
 
@@ -62,11 +62,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trial:
-    """One split that every setting is trained on."""
+    """One split that every setting is trained on; `facts` (K, M) are those of the concepts at the gallery."""
 
     train: FeatureSet
     held_out: FeatureSet
     gallery: NDArray[np.float64]
+    facts: NDArray[np.float32]
     seed: int
 
 
@@ -125,7 +126,7 @@ def run(
         geography = None
         if setting.concepts:
             regions = held_out_blocks(trial.gallery, HELD_OUT_REGIONS, trial.seed)
-            geography = Geography(trial.gallery, truths(concepts, trial.gallery), regions)
+            geography = Geography(trial.gallery, trial.facts, regions)
         recipe = replace(setting.recipe, seed=trial.seed)
         if not setting.concepts:
             recipe = replace(recipe, grounding=GroundingConfig())
@@ -186,10 +187,13 @@ def table(outcomes: dict[str, Outcome], near_km: float, far_km: float) -> Iterat
         )
 
 
-def synthetic_trials(seeds: int) -> list[Trial]:
+def synthetic_trials(seeds: int, concepts: ConceptSet) -> list[Trial]:
     """Worlds, one for each seed."""
     worlds = [(seed, make_world(seed=seed)) for seed in range(1, seeds + 1)]
-    return [Trial(world.train, world.held_out, world.gallery, seed) for seed, world in worlds]
+    return [
+        Trial(world.train, world.held_out, world.gallery, truths(concepts, world.gallery), seed)
+        for seed, world in worlds
+    ]
 
 
 SYNTHETIC = Setting(
@@ -207,7 +211,9 @@ SYNTHETIC = Setting(
 )
 
 
-def photo_trials(table_path: Path, backbone: Path, cache: Path, views: int) -> list[Trial]:
+def photo_trials(
+    table_path: Path, backbone: Path, cache: Path, views: int, concepts: ConceptSet
+) -> list[Trial]:
     """Folds of photos by place, each held out once; they are placed on the starter's gallery."""
     photos = read_training_table(table_path)
     config, tower = load_backbone(str(backbone))
@@ -216,13 +222,12 @@ def photo_trials(table_path: Path, backbone: Path, cache: Path, views: int) -> l
     data = cached_features(photos, model.image_encoder, views, cache)
     fold_of = folds_by_place(data.coordinates, FOLDS, APART_KM, seed=1)
     gallery = np.array(load_bundle("starter").array(GALLERY_COORDINATES, ndim=2), np.float64)
-    return [
-        Trial(
-            data.subset(np.flatnonzero(fold_of != fold)), data.subset(np.flatnonzero(fold_of == fold)),
-            gallery, fold,
-        )
-        for fold in range(FOLDS)
-    ]  # fmt: skip
+    facts = truths(concepts, gallery)  # (K, M)
+    trials = []
+    for fold in range(FOLDS):
+        learned, held_out = (data.subset(np.flatnonzero(part)) for part in (fold_of != fold, fold_of == fold))
+        trials.append(Trial(learned, held_out, gallery, facts, fold))
+    return trials
 
 
 PHOTOS = Setting(
@@ -278,12 +283,14 @@ def main() -> None:
         page.append("\n".join([title, "", *table(outcomes, *limits), ""]))
 
     if arguments.seeds:
-        trials = synthetic_trials(arguments.seeds)
+        trials = synthetic_trials(arguments.seeds, concepts)
         count = sum(len(trial.held_out) for trial in trials)
         title = f"## Synthetic world\n\n{arguments.seeds} worlds, {count:,} held-out samples."
         add(title, SYNTHETIC, trials, 64, (200.0, 750.0))
     if arguments.photos is not None and arguments.backbone is not None:
-        trials = photo_trials(arguments.photos, arguments.backbone, arguments.cache, arguments.views)
+        trials = photo_trials(
+            arguments.photos, arguments.backbone, arguments.cache, arguments.views, concepts
+        )
         count = sum(len(trial.held_out) for trial in trials)
         title = (
             f"## Photos\n\n{count:,} photos, features of {arguments.backbone.stem}, {arguments.views} views; "
