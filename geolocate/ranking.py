@@ -48,10 +48,12 @@ def points(posterior: FloatArray, top_k: int) -> Ranked:
 
 def published(posterior: FloatArray, weights: NDArray[np.float32], top_k: int) -> Ranked:
     """The ranking of the published GeoCLIP: each of a point's `weights` (M,) rows is a candidate."""
-    single = posterior / weights  # (M,) probability of one row
+    rows = np.maximum(1.0, np.rint(weights))  # (M,)
+    single = posterior / weights  # (M,)
+    single = single / (single * rows).sum()  # probability of one row; the weights need not be whole
     ranked: Ranked = []
     for index in strongest(single, top_k):
-        ranked += [(int(index), float(single[index]))] * max(1, round(float(weights[index])))
+        ranked += [(int(index), float(single[index]))] * int(rows[index])
         if len(ranked) >= top_k:
             break
     return ranked[:top_k]
