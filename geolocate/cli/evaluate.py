@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from geolocate.cli.options import candidate_options, message_options, model_options, photo_options
-from geolocate.cli.parameters import FilePath
+from geolocate.cli.parameters import FilePath, FiniteRange
 from geolocate.cli.photo_paths import refuse_options_about_photos
 from geolocate.cli.reference import ReferenceOptions, reference_options
 from geolocate.errors import UsageError
@@ -112,7 +113,7 @@ class EvaluateOptions:
 )
 @click.option(
     "--leak-distance",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=10.0,
     show_default=True,
     metavar="METRES",
@@ -183,6 +184,14 @@ def _check(options: EvaluateOptions) -> None:
         refuse_options_about_photos(f"--{sources[0]} has")
         if options.crops != "1":
             raise UsageError(f"--crops is about photos, which --{sources[0]} has none of")
+    if options.predictions is not None:
+        _refuse("--predictions places nothing", "ranking", "device")
+        if options.model is None and options.gallery is None:
+            _refuse(
+                "leaks are looked for in a gallery: add --model or --gallery", "leak_distance", "drop_leaked"
+            )
+    if options.features is not None:
+        _refuse("the table of --features has rows and no photos", "image_column")
     if options.predictions is None and options.predicted_columns is not None:
         raise UsageError("--predicted-columns is about --predictions")
     if options.predictions is not None and options.references.reference is not None:
@@ -193,3 +202,11 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError("--true-columns and --image-column are about tables")
     if options.json == options.markdown == "-":
         raise UsageError("--json and --markdown cannot both go to standard output")
+
+
+def _refuse(reason: str, *names: str) -> None:
+    """Raises UsageError for those of the options that were given, where they would do nothing."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')}: {reason}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from geolocate.cli.parameters import FilePath
+from geolocate.cli.parameters import FilePath, FiniteRange
 
 #: What the command needs besides the runtime, to say so where it is missing.
 EXTRA_MODULES = frozenset({"torch", "open_clip", "onnx", "onnxscript", "safetensors", "timm"})
@@ -45,7 +45,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option(
     "--parity-limit",
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(min=0.0),
     default=1e-5,
     show_default=True,
     help="Largest difference between torch's and ONNX Runtime's embeddings; past it nothing is written.",

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from geolocate.cli.parameters import EnvironmentOption, FilePath, Numbers
+from geolocate.cli.parameters import EnvironmentOption, FilePath, FiniteRange, Numbers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,7 +75,7 @@ answer_options = together(
     ),
     click.option(
         "--abstain",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         cls=EnvironmentOption,
         envvar="GEOLOCATE_ABSTAIN",
         metavar="KM",

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from geolocate.cli.options import together
-from geolocate.cli.parameters import EnvironmentOption, FilePath, blaming_environment
+from geolocate.cli.parameters import EnvironmentOption, FilePath, FiniteRange, blaming_environment
 from geolocate.cli.progress import Progress
 from geolocate.errors import UsageError
 
@@ -39,7 +39,7 @@ reference_options = together(
     ),
     click.option(
         "--reference-sigma",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=1.0,
         show_default=True,
         cls=EnvironmentOption,
@@ -49,7 +49,7 @@ reference_options = together(
     ),
     click.option(
         "--reference-weight",
-        type=click.FloatRange(min=0, min_open=True, max=1),
+        type=FiniteRange(min=0, min_open=True, max=1),
         cls=EnvironmentOption,
         envvar="GEOLOCATE_REFERENCE_WEIGHT",
         metavar="SHARE",

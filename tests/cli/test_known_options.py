@@ -183,3 +183,10 @@ def test_an_album_of_features_is_refused(tmp_path: Path) -> None:
     done = run("--features", tmp_path / "x.npy", "--album")
     assert done.exit_code == 2
     assert "--no-album" in done.stderr or "--album" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_radius_to_abstain_from_is_a_finite_number(drawn_photos: Path, value: str) -> None:
+    done = run(str(drawn_photos), "--abstain", value)
+    assert done.exit_code == 2
+    assert "--abstain" in done.stderr
