@@ -16,7 +16,7 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|query|export|models) command=${COMP_WORDS[1]} ;;
+            predict|query|embed|evaluate|train|explain|export|models) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
         esac
         ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
@@ -28,9 +28,13 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query export models" kind=file ;;
-        "predict") options="-0 --null --features -k --top-k --ranking --gallery --csv --jsonl --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
-        "query") options="-k --top-k --ranking --gallery --csv --jsonl --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models" kind=file ;;
+        "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
+        "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "train") options="--images --output --resume --backbone --backbone-weights --views --cache --held-out --apart --gallery --device --concepts --space --divergence --divergence-weight --grounding --epochs --batch-size --optimiser --learning-rate --weight-decay --schedule --decay --noise --queue --queue-noise --negatives-beyond --freeze --data-share --patience --stop-metric --seed --embedding-dim --sigma --frequencies --hidden --projection -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "explain") options="-0 --null --features --concepts --interventions --boost --bottleneck --contrast --concept --json --output --geojson --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
         "models") options="-h --help" words="add info list pull remove verify" kind=none ;;
         "models add") options="--name --force -h --help" words="" kind=file ;;
@@ -47,6 +51,15 @@ _geolocate() {
             "predict:-k"|"predict:--top-k") kind=value-none words="" ;;
             "predict:--ranking") kind=value-words words="merged points published" ;;
             "predict:--gallery") kind=value-file words="" ;;
+            "predict:--by") kind=value-words words="place country" ;;
+            "predict:--abstain") kind=value-none words="" ;;
+            "predict:--near") kind=value-none words="" ;;
+            "predict:--country") kind=value-none words="" ;;
+            "predict:--bbox") kind=value-none words="" ;;
+            "predict:--reference") kind=value-file words="" ;;
+            "predict:--reference-k") kind=value-none words="" ;;
+            "predict:--reference-sigma") kind=value-none words="" ;;
+            "predict:--reference-weight") kind=value-none words="" ;;
             "predict:--csv") kind=value-file words="" ;;
             "predict:--jsonl") kind=value-file words="" ;;
             "predict:--concepts") kind=value-none words="" ;;
@@ -64,6 +77,11 @@ _geolocate() {
             "query:-k"|"query:--top-k") kind=value-none words="" ;;
             "query:--ranking") kind=value-words words="merged points published" ;;
             "query:--gallery") kind=value-file words="" ;;
+            "query:--by") kind=value-words words="place country" ;;
+            "query:--abstain") kind=value-none words="" ;;
+            "query:--near") kind=value-none words="" ;;
+            "query:--country") kind=value-none words="" ;;
+            "query:--bbox") kind=value-none words="" ;;
             "query:--csv") kind=value-file words="" ;;
             "query:--jsonl") kind=value-file words="" ;;
             "query:--geocoder") kind=value-none words="" ;;
@@ -73,6 +91,88 @@ _geolocate() {
             "query:--user-agent") kind=value-none words="" ;;
             "query:--model") kind=value-file words="" ;;
             "query:--device") kind=value-words words="auto cuda cpu" ;;
+            "embed:-o"|"embed:--output") kind=value-file words="" ;;
+            "embed:--model") kind=value-file words="" ;;
+            "embed:--device") kind=value-words words="auto cuda cpu" ;;
+            "embed:--precision") kind=value-words words="auto fp32 int8 fp16" ;;
+            "embed:--batch-size") kind=value-none words="" ;;
+            "embed:--workers") kind=value-none words="" ;;
+            "embed:--max-pixels") kind=value-none words="" ;;
+            "evaluate:--images") kind=value-file words="" ;;
+            "evaluate:--features") kind=value-file words="" ;;
+            "evaluate:--predictions") kind=value-file words="" ;;
+            "evaluate:--predicted-columns") kind=value-none words="" ;;
+            "evaluate:--true-columns") kind=value-none words="" ;;
+            "evaluate:--image-column") kind=value-none words="" ;;
+            "evaluate:--distance") kind=value-words words="great-circle geodesic" ;;
+            "evaluate:--crops") kind=value-words words="1 10" ;;
+            "evaluate:--benchmark") kind=value-words words="im2gps3k yfcc4k gws15k none" ;;
+            "evaluate:--leak-distance") kind=value-none words="" ;;
+            "evaluate:--fit-temperature") kind=value-file words="" ;;
+            "evaluate:--json") kind=value-file words="" ;;
+            "evaluate:--markdown") kind=value-file words="" ;;
+            "evaluate:--pictures") kind=value-file words="" ;;
+            "evaluate:--ranking") kind=value-words words="merged points published" ;;
+            "evaluate:--gallery") kind=value-file words="" ;;
+            "evaluate:--reference") kind=value-file words="" ;;
+            "evaluate:--reference-k") kind=value-none words="" ;;
+            "evaluate:--reference-sigma") kind=value-none words="" ;;
+            "evaluate:--reference-weight") kind=value-none words="" ;;
+            "evaluate:--model") kind=value-file words="" ;;
+            "evaluate:--device") kind=value-words words="auto cuda cpu" ;;
+            "evaluate:--precision") kind=value-words words="auto fp32 int8 fp16" ;;
+            "evaluate:--batch-size") kind=value-none words="" ;;
+            "evaluate:--workers") kind=value-none words="" ;;
+            "evaluate:--max-pixels") kind=value-none words="" ;;
+            "train:--images") kind=value-dir words="" ;;
+            "train:--output") kind=value-dir words="" ;;
+            "train:--backbone") kind=value-none words="" ;;
+            "train:--backbone-weights") kind=value-file words="" ;;
+            "train:--views") kind=value-none words="" ;;
+            "train:--cache") kind=value-dir words="" ;;
+            "train:--held-out") kind=value-none words="" ;;
+            "train:--apart") kind=value-none words="" ;;
+            "train:--gallery") kind=value-file words="" ;;
+            "train:--device") kind=value-words words="auto cuda cpu" ;;
+            "train:--concepts") kind=value-none words="" ;;
+            "train:--space") kind=value-words words="feature concept both" ;;
+            "train:--divergence") kind=value-words words="cs mean none" ;;
+            "train:--divergence-weight") kind=value-none words="" ;;
+            "train:--grounding") kind=value-none words="" ;;
+            "train:--epochs") kind=value-none words="" ;;
+            "train:--batch-size") kind=value-none words="" ;;
+            "train:--optimiser") kind=value-words words="adam adamw sgd" ;;
+            "train:--learning-rate") kind=value-none words="" ;;
+            "train:--weight-decay") kind=value-none words="" ;;
+            "train:--schedule") kind=value-words words="step cosine constant" ;;
+            "train:--decay") kind=value-none words="" ;;
+            "train:--noise") kind=value-none words="" ;;
+            "train:--queue") kind=value-none words="" ;;
+            "train:--queue-noise") kind=value-none words="" ;;
+            "train:--negatives-beyond") kind=value-none words="" ;;
+            "train:--freeze") kind=value-words words="image location logit_scale concepts" ;;
+            "train:--data-share") kind=value-none words="" ;;
+            "train:--patience") kind=value-none words="" ;;
+            "train:--stop-metric") kind=value-words words="median_km loss" ;;
+            "train:--seed") kind=value-none words="" ;;
+            "train:--embedding-dim") kind=value-none words="" ;;
+            "train:--sigma") kind=value-none words="" ;;
+            "train:--frequencies") kind=value-none words="" ;;
+            "train:--hidden") kind=value-none words="" ;;
+            "train:--projection") kind=value-words words="equal_earth degrees" ;;
+            "explain:--features") kind=value-file words="" ;;
+            "explain:--concepts") kind=value-none words="" ;;
+            "explain:--interventions") kind=value-none words="" ;;
+            "explain:--contrast") kind=value-none words="" ;;
+            "explain:--concept") kind=value-none words="" ;;
+            "explain:--output") kind=value-file words="" ;;
+            "explain:--geojson") kind=value-file words="" ;;
+            "explain:--model") kind=value-file words="" ;;
+            "explain:--device") kind=value-words words="auto cuda cpu" ;;
+            "explain:--precision") kind=value-words words="auto fp32 int8 fp16" ;;
+            "explain:--batch-size") kind=value-none words="" ;;
+            "explain:--workers") kind=value-none words="" ;;
+            "explain:--max-pixels") kind=value-none words="" ;;
             "export:--output") kind=value-file words="" ;;
             "export:--name") kind=value-none words="" ;;
             "export:--gallery") kind=value-file words="" ;;
@@ -102,7 +202,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|query|export|models) clash=1 ;; # such a folder is reached as ./NAME
+                predict|query|embed|evaluate|train|explain|export|models) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")
