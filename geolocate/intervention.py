@@ -6,13 +6,12 @@ without its palms is another photo, and concepts that go together (palm, beach) 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Action = Literal["remove", "boost"]
-ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
 def intervene(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Distance = Literal["great-circle", "geodesic"]
-DISTANCES: tuple[Distance, ...] = get_args(Distance)
 
 #: Radius of the sphere on which the literature of photo geolocation measures, in km.
 SPHERE_RADIUS_KM = 6371.0

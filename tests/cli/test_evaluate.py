@@ -133,6 +133,13 @@ def test_the_distance_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
         (["--predictions", "{table}", "--features", "x.npy"], 2, "one or the other"),
         (["--predictions", "{table}", "--crops", "10"], 2, "--crops is about photos"),
         (["--predictions", "{table}", "--batch-size", "3"], 2, "--batch-size: about photos"),
+        (["--predictions", "{table}", "--ranking", "points"], 2, "--ranking: --predictions places nothing"),
+        (
+            ["--predictions", "{table}", "--drop-leaked"],
+            2,
+            "--drop-leaked: leaks are looked for in a gallery",
+        ),
+        (["{table}", "--features", "{table}", "--image-column", "a"], 2, "--image-column: the table of"),
         (["--predictions", "{table}", "--fit-temperature", "out"], 2, "wants the model's posterior"),
         (["--predictions", "{table}", "--predicted-columns", "lat"], 2, "two names of columns"),
         (["--predictions", "{table}", "--json", "-", "--markdown", "-"], 2, "cannot both"),
