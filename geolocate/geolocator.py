@@ -30,12 +30,13 @@ from geolocate.geocoding import Namer, NoNames, open_namer
 from geolocate.known import Known
 from geolocate.photos import find_photos
 from geolocate.placing import By, Placer, Wish
-from geolocate.priors import Prior, restricted
+from geolocate.priors import Prior, inside, restricted
 from geolocate.ranking import Ranking
 from geolocate.records import Prediction
 from geolocate.reference import DEFAULT_NEIGHBOURS, DEFAULT_SIGMA_KM, Reference
 from geolocate.reference_photos import open_reference
 from geolocate.session import Retrieval
+from geolocate.text_safety import printable
 
 
 def to_standard_error(text: str) -> None:
@@ -307,14 +308,16 @@ class Geolocator:
     ) -> Reference:
         """Photos whose places are known, to find neighbours among; for :meth:`locate`.
 
-        See :func:`geolocate.reference_photos.open_reference`. It belongs to this bundle and this precision.
+        See :func:`geolocate.reference_photos.open_reference`. It belongs to this bundle, this precision and
+        these priors: photos that they exclude are no neighbours.
 
         Raises:
-            UsageError: no photo with a position, or k, sigma or weight make no sense.
+            UsageError: no photo with a position; none that the priors leave where the model has no say; k, sigma
+                or weight make no sense.
             TableError: the table cannot be read.
             BundleError: the image encoder cannot be used.
         """
-        return open_reference(
+        reference = open_reference(
             Path(path),
             self._encoders,
             k=k,
@@ -323,6 +326,15 @@ class Geolocator:
             advance=advance,
             say=self._say,
         )
+        kept = inside(reference.coordinates, self.priors)
+        if not kept.any():
+            wishes = " ".join(prior.wish for prior in self.priors)
+            told = f"the reference {printable(str(path))} has no photo in {wishes}"
+            if weight == 1:
+                raise UsageError(f"{told}, and its weight of 1 leaves the model no say")
+            self._say(f"{told}: the model alone decides")
+            return reference  # the priors leave its photos no share
+        return reference if kept.all() else reference.only(kept)
 
     def _place_album(
         self, photos: Iterator[str], exif: bool, wish: Wish, skip: Callable[[str], bool] | None

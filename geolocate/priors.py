@@ -217,6 +217,14 @@ def clock_fit(minutes: int, longitudes: Floats) -> Floats:
     return fit
 
 
+def inside(coordinates: Floats, priors: Sequence[Prior]) -> NDArray[np.bool_]:
+    """Which of the coordinates in degrees (N, 2) hard priors leave, (N,)."""
+    kept: NDArray[np.bool_] = np.ones(len(coordinates), bool)
+    for prior in priors:
+        kept &= np.isfinite(prior.log_at(coordinates))
+    return kept
+
+
 def restricted(gallery: Gallery, priors: Sequence[Prior]) -> Gallery:
     """The points of a gallery that hard priors leave.
 

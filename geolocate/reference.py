@@ -10,7 +10,7 @@ and a thousand photos of a thousand places for what they can tell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -109,6 +109,17 @@ class Reference:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    def only(self, kept: NDArray[np.bool_]) -> Reference:
+        """The references that are `kept` (N,). Raises UsageError where none is."""
+        locations = self.location_embeddings
+        return replace(
+            self,
+            embeddings=self.embeddings[kept],
+            coordinates=self.coordinates[kept],
+            contents=[content for content, there in zip(self.contents, kept, strict=True) if there],
+            location_embeddings=None if locations is None else locations[kept],
+        )
 
     def vote(self, embedding: Embeddings, content: str | None = None) -> Vote | None:
         """The neighbours of a photo's embedding (d,); None where the only reference is the photo itself.

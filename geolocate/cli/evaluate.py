@@ -185,7 +185,7 @@ def _check(options: EvaluateOptions) -> None:
         if options.crops != "1":
             raise UsageError(f"--crops is about photos, which --{sources[0]} has none of")
     if options.predictions is not None:
-        _refuse("--predictions places nothing", "ranking", "device")
+        _refuse("--predictions places nothing", "ranking")
         if options.model is None and options.gallery is None:
             _refuse(
                 "leaks are looked for in a gallery: add --model or --gallery", "leak_distance", "drop_leaked"

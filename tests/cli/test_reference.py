@@ -60,6 +60,20 @@ def test_what_is_known_otherwise_rules_over_the_reference(drawn_photos: Path, al
     assert done.exit_code == 0, done.stderr
     (row,) = csv.DictReader(io.StringIO(done.stdout))
     assert row["country_code"] == "IS"
+    assert "has no photo in --country IS: the model alone decides" in done.stderr
+    photos = sorted(album.iterdir())
+    table = album / "places.csv"
+    places = [(64.1, -21.9), (43.5, 11.9), (43.5, 11.9), (43.5, 11.9)]
+    rows = [f"{path.name},{lat},{lon}\n" for path, (lat, lon) in zip(photos, places, strict=True)]
+    table.write_text("image,latitude,longitude\n" + "".join(rows))
+    whole = ("--reference-weight", "1", "--reference-k", "1", "--csv", "-")
+    # the nearest references in Iceland count, not the few that are the nearest of all
+    done = run("predict", photo, "--reference", table, "--country", "IS", *whole)
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert (row["country_code"], row["notes"]) == ("IS", "prior:country;reference")
+    refused = run("predict", photo, "--reference", table, "--country", "FR", *whole)
+    assert refused.exit_code == 2
+    assert "has no photo in --country FR, and its weight of 1 leaves the model no say" in refused.stderr
 
 
 @pytest.mark.parametrize(
