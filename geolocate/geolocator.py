@@ -312,8 +312,8 @@ class Geolocator:
         these priors: photos that they exclude are no neighbours.
 
         Raises:
-            UsageError: no photo with a position; none that the priors leave where the model has no say; k, sigma
-                or weight make no sense.
+            UsageError: no photo with a position, or none that the priors leave where the model has no say; k,
+                sigma or weight make no sense.
             TableError: the table cannot be read.
             BundleError: the image encoder cannot be used.
         """
