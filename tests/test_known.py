@@ -22,6 +22,7 @@ from geolocate.sphere import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 
 #: Of the synthetic model: it errs by a Gaussian of this spread, or with this probability it knows nothing.
 MODEL_KM, MODEL_LOST = 400.0, 0.2
+DRAWS = 3
 START = datetime(2024, 6, 1, 8)
 HOUR = timedelta(hours=1)
 #: (time since the start, position) of each photo
@@ -105,22 +106,23 @@ def medians(
         clock: by which the clock of those photos is wrong.
         offset: which their clock states, in minutes; and that of the others.
     """
-    draw = np.random.default_rng(20240601)
-    track = make(draw)
-    hidden = draw.random(len(track)) < 0.5
     alone, together = [], []
-    with AlbumFixes() as album:
-        for (time, position), lost in zip(track, hidden, strict=True):
-            if not lost:
-                album.add(ExifFacts(position, START + time, offset_of_fixes))
-        known = Known((), album)
-        for (time, truth), lost in zip(track, hidden, strict=True):
-            if lost:
-                posterior = seen(gallery, truth, draw)
-                facts = ExifFacts(None, START + time + clock, offset)
-                informed, _ = known.applied(posterior, facts)
-                alone.append(off_km(posterior, truth))
-                together.append(off_km(informed, truth))
+    for seed in range(DRAWS):  # of one alone, the median is of some 30 photos
+        draw = np.random.default_rng((20240601, seed))
+        track = make(draw)
+        hidden = draw.random(len(track)) < 0.5
+        with AlbumFixes() as album:
+            for (time, position), lost in zip(track, hidden, strict=True):
+                if not lost:
+                    album.add(ExifFacts(position, START + time, offset_of_fixes))
+            known = Known((), album)
+            for (time, truth), lost in zip(track, hidden, strict=True):
+                if lost:
+                    posterior = seen(gallery, truth, draw)
+                    facts = ExifFacts(None, START + time + clock, offset)
+                    informed, _ = known.applied(posterior, facts)
+                    alone.append(off_km(posterior, truth))
+                    together.append(off_km(informed, truth))
     return float(np.median(alone)), float(np.median(together))
 
 
