@@ -65,6 +65,8 @@ REGION_FOLDS = 5
 DENSITY_KM = 1000.0
 #: How far the gallery's own density is taken out of them: 0 not at all, 1 wholly.
 GALLERY_POWER = 1 / 3
+#: Added to every weight, as a share of their mean: photos come from where nobody has learned of any, too.
+WEIGHT_FLOOR = 0.05
 
 Say = Callable[[str], None]
 
@@ -160,6 +162,7 @@ def photo_density(photos: NDArray[np.float64], gallery: NDArray[np.float64]) -> 
     of_photos = _density(gallery, photos, 1.0 / np.bincount(place)[place])  # (M,)
     of_gallery = _density(gallery, gallery, np.ones(len(gallery)))  # (M,)
     expected = of_photos / of_gallery**GALLERY_POWER  # (M,)
+    expected += WEIGHT_FLOOR * expected.mean()
     weights: NDArray[np.float32] = (expected / expected.max()).astype(np.float32)
     return weights
 
