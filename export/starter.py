@@ -87,10 +87,10 @@ GALLERY_METHOD = (
 )
 SOURCE = (
     "Image tower: a RegNetX of 2.3 million weights that began at random and was distilled from an ImageNet "
-    "MobileNetV2 (Apache-2.0), by an earlier draw of views than `distil` makes now, on the photos that are "
+    "MobileNetV2 (Apache-2.0) by an earlier draw of views than `distil` makes now, on the photos that are "
     "not held out; no weight is copied. Of the teacher's variance it explains {trained:.0%} on those and "
-    f"{{held_out:.0%}} on the held-out ones. Image head: {{learned}} openly licensed photos, {PER_PLACE} of a "
-    f"place at most, each in {VIEWS} views. Location "
+    "{held_out:.0%} on the held-out ones. Image head: {learned} openly licensed photos, "
+    f"{PER_PLACE} of a place at most, each in {VIEWS} views. Location "
     "encoder and concept basis: no photo; facts about where concepts live, at the points of the gallery. "
     "There is no text tower: concepts begin at fixed random directions, and their names are associations "
     "with regions, not words that the model understands; how far they come from the photo is measured below "
