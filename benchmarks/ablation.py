@@ -13,7 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from geolocate.bundle import GALLERY_COORDINATES, load_bundle
 from geolocate_export.backbone import load_backbone
 from geolocate_export.concept_alignment import AlignmentConfig, ConceptConfig
 from geolocate_export.concept_facts import truths
-from geolocate_export.concept_set import ConceptSet, load_concept_set
+from geolocate_export.concept_set import load_concept_set
 from geolocate_export.feature_set import FeatureSet
 from geolocate_export.features import cached_features
 from geolocate_export.grounding import Geography, held_out_blocks
@@ -42,6 +42,7 @@ RESAMPLES = 2000
 FOLDS, APART_KM = 3, 25.0
 #: Share of the blocks of latitude and longitude in which concepts are measured.
 HELD_OUT_REGIONS = 0.25
+CONCEPT_SETS = ("geographic", "general")
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,23 @@ class Setting:
     Attributes:
         name: what differs from the first row.
         location, recipe: as trained.
-        concepts: whether there is a module.
+        concepts: the concept set of the module; None where there is no module.
     """
 
     name: str
     location: LocationConfig
     recipe: TrainingConfig
-    concepts: bool = True
+    concepts: str | None = "geographic"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One split that every setting is trained on; `facts` (K, M) are those of the concepts at the gallery."""
+    """One split that every setting is trained on; `facts` (K, M) of each concept set at the gallery."""
 
     train: FeatureSet
     held_out: FeatureSet
     gallery: NDArray[np.float64]
-    facts: NDArray[np.float32]
+    facts: Mapping[str, NDArray[np.float32]]
     seed: int
 
 
@@ -97,12 +98,13 @@ def settings(base: Setting) -> Iterator[Setting]:
 
     one_scale = (location.sigmas[1],)
     yield base
-    yield replace(base, name="module off", concepts=False)
+    yield replace(base, name="module off", concepts=None)
     yield replace(base, name="divergence `mean` (equation 6 as printed)", recipe=aligned(divergence="mean"))
     yield replace(base, name="divergence `none`", recipe=aligned(divergence="none"))
     yield replace(base, name="contrast in the feature space alone", recipe=aligned(space="feature"))
     yield replace(base, name="contrast in the concept space alone", recipe=aligned(space="concept"))
     yield replace(base, name="grounding off", recipe=replace(recipe, grounding=GroundingConfig()))
+    yield replace(base, name="general concept set", concepts="general")
     yield replace(base, name="plain degrees", location=replace(location, projection="degrees"))
     yield replace(
         base, name=f"one RFF scale ({one_scale[0]:g})", location=replace(location, sigmas=one_scale)
@@ -112,23 +114,22 @@ def settings(base: Setting) -> Iterator[Setting]:
     yield replace(base, name="20 % of the data", recipe=replace(recipe, data_share=0.2))
 
 
-def run(
-    setting: Setting, trials: Sequence[Trial], concepts: ConceptSet, width: int, say: Callable[[str], None]
-) -> Outcome:
+def run(setting: Setting, trials: Sequence[Trial], width: int, say: Callable[[str], None]) -> Outcome:
     """Trains and measures one setting on all trials."""
     started = time.monotonic()
     km, concept_km, aucs = [], [], []
     for trial in trials:
         torch.manual_seed(trial.seed)
-        sizes = ConceptConfig(len(concepts), hidden=64) if setting.concepts else None
+        facts = None if setting.concepts is None else trial.facts[setting.concepts]  # (K, M)
+        sizes = None if facts is None else ConceptConfig(len(facts), hidden=64)
         image = ImageConfig({}, trial.train.features.shape[2])
         model = GeoModel(ModelConfig(image, setting.location, width, sizes))
         geography = None
-        if setting.concepts:
+        if facts is not None and np.isfinite(facts).any():
             regions = held_out_blocks(trial.gallery, HELD_OUT_REGIONS, trial.seed)
-            geography = Geography(trial.gallery, trial.facts, regions)
+            geography = Geography(trial.gallery, facts, regions)
         recipe = replace(setting.recipe, seed=trial.seed)
-        if not setting.concepts:
+        if geography is None:
             recipe = replace(recipe, grounding=GroundingConfig())
         with tempfile.TemporaryDirectory() as folder:
             # Nothing is held out from the loop: no epoch may be chosen by what is measured here.
@@ -187,11 +188,16 @@ def table(outcomes: dict[str, Outcome], near_km: float, far_km: float) -> Iterat
         )
 
 
-def synthetic_trials(seeds: int, concepts: ConceptSet) -> list[Trial]:
+def known(gallery: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
+    """Facts (K, M) of each concept set at gallery points (M, 2)."""
+    return {name: truths(load_concept_set(name), gallery) for name in CONCEPT_SETS}
+
+
+def synthetic_trials(seeds: int) -> list[Trial]:
     """Worlds, one for each seed."""
     worlds = [(seed, make_world(seed=seed)) for seed in range(1, seeds + 1)]
     return [
-        Trial(world.train, world.held_out, world.gallery, truths(concepts, world.gallery), seed)
+        Trial(world.train, world.held_out, world.gallery, known(world.gallery), seed)
         for seed, world in worlds
     ]
 
@@ -211,9 +217,7 @@ SYNTHETIC = Setting(
 )
 
 
-def photo_trials(
-    table_path: Path, backbone: Path, cache: Path, views: int, concepts: ConceptSet
-) -> list[Trial]:
+def photo_trials(table_path: Path, backbone: Path, cache: Path, views: int) -> list[Trial]:
     """Folds of photos by place, each held out once; they are placed on the starter's gallery."""
     photos = read_training_table(table_path)
     config, tower = load_backbone(str(backbone))
@@ -222,7 +226,7 @@ def photo_trials(
     data = cached_features(photos, model.image_encoder, views, cache)
     fold_of = folds_by_place(data.coordinates, FOLDS, APART_KM, seed=1)
     gallery = np.array(load_bundle("starter").array(GALLERY_COORDINATES, ndim=2), np.float64)
-    facts = truths(concepts, gallery)  # (K, M)
+    facts = known(gallery)
     trials = []
     for fold in range(FOLDS):
         learned, held_out = (data.subset(np.flatnonzero(part)) for part in (fold_of != fold, fold_of == fold))
@@ -250,12 +254,12 @@ on": concept module with the geographic set, Cauchy-Schwarz divergence, contrast
 Equal Earth, three scales of random Fourier features, queue, GPS noise, all of the data. Retrieval is in the
 feature space, but for the column of the concept space. All rows of a table see the same held-out samples;
 intervals are 95 %, by bootstrap over these. The verdict is about the difference in the second column: an
-interval that holds zero is no difference that was seen. Of eleven such intervals, one or more miss zero by
+interval that holds zero is no difference that was seen. Of twelve such intervals, one or more miss zero by
 chance alone in two tables of five.
 
 Geographic against general concept set: without a text tower the concepts of both sets begin at the same fixed
-directions, and the general set has no facts, so it differs from "all on" as "grounding off" does, number by
-number. A comparison that means something needs CLIP's text tower and was not run.
+directions, and the general set has no facts, so its row is that of "grounding off" by another way. A
+comparison that means something needs CLIP's text tower and was not run.
 """
 
 
@@ -271,27 +275,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="Markdown file; standard output without it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # the products are small
-    concepts = load_concept_set("geographic")
     page = [HEAD]
 
     def add(
         title: str, base: Setting, trials: Sequence[Trial], width: int, limits: tuple[float, float]
     ) -> None:
         chosen = [s for s in settings(base) if s is base or arguments.only in s.name]
-        outcomes = {
-            s.name: run(s, trials, concepts, width, lambda text: print(text, file=sys.stderr)) for s in chosen
-        }
+        outcomes = {s.name: run(s, trials, width, lambda text: print(text, file=sys.stderr)) for s in chosen}
         page.append("\n".join([title, "", *table(outcomes, *limits), ""]))
 
     if arguments.seeds:
-        trials = synthetic_trials(arguments.seeds, concepts)
+        trials = synthetic_trials(arguments.seeds)
         count = sum(len(trial.held_out) for trial in trials)
         title = f"## Synthetic world\n\n{arguments.seeds} worlds, {count:,} held-out samples."
         add(title, SYNTHETIC, trials, 64, (200.0, 750.0))
     if arguments.photos is not None and arguments.backbone is not None:
-        trials = photo_trials(
-            arguments.photos, arguments.backbone, arguments.cache, arguments.views, concepts
-        )
+        trials = photo_trials(arguments.photos, arguments.backbone, arguments.cache, arguments.views)
         count = sum(len(trial.held_out) for trial in trials)
         title = (
             f"## Photos\n\n{count:,} photos, features of {arguments.backbone.stem}, {arguments.views} views; "
