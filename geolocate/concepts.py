@@ -97,10 +97,15 @@ class ConceptBank:
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': a concept has numbers that are not finite")
         return cls(entries, directions, kind)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """K of them."""
         return tuple(entry.name for entry in self.entries)
+
+    @cached_property
+    def _baseline(self) -> NDArray[np.float32]:
+        """(K,): the scores of the average photo."""
+        return np.array([entry.baseline for entry in self.entries], np.float32)
 
     @cached_property
     def shown(self) -> NDArray[np.intp]:
@@ -144,15 +149,14 @@ class ConceptBank:
         Raises:
             BundleDamaged: the concepts are trained, and the image graph gives no scores.
         """
-        baseline = np.array([entry.baseline for entry in self.entries], np.float32)  # (K,)
         if self.kind == TRAINED:
             if image.concept_scores is None:
                 raise BundleDamaged("the concepts are trained, but the image graph gives no concept_scores")
-            scores: NDArray[np.float32] = image.concept_scores - baseline
+            scores: NDArray[np.float32] = image.concept_scores - self._baseline
             return scores
         assert image.embedding is not None, f"{image.photo} failed: {image.error}"
         # No BLAS: for so small a product its threads would only take the cores from those that decode.
-        zero_shot: NDArray[np.float32] = np.einsum("kd,d->k", self.basis, image.embedding) - baseline
+        zero_shot: NDArray[np.float32] = np.einsum("kd,d->k", self.basis, image.embedding) - self._baseline
         return zero_shot
 
     def location_scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
