@@ -17,9 +17,9 @@ from geolocate.errors import BundlePartMissing
 from geolocate.extra_points import Posterior
 from geolocate.gallery_concepts import Agreement, GalleryConcepts
 from geolocate.geocoding import OfflineNames
+from geolocate.geodesic import geodesic_km
 from geolocate.geolocator import Geolocator
 from geolocate.intervention import Action, intervene
-from geolocate.placing import geodesic_km
 from geolocate.ranking import MERGE_RADIUS_KM
 from geolocate.records import Candidate, Concept
 from geolocate.sphere import great_circle_km

@@ -21,6 +21,7 @@ from geolocate.errors import UsageError
 from geolocate.extra_points import Posterior
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, OfflineNames
+from geolocate.geodesic import geodesic_km
 from geolocate.known import Known
 from geolocate.ranking import RANKINGS, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
@@ -149,13 +150,3 @@ class Placer:
     def _names(self, positions: list[Position]) -> list[NamedPosition | None]:
         first = self._namer.names(positions[: self._named_ranks])
         return first + OfflineNames().names(positions[len(first) :]) if len(first) < len(positions) else first
-
-
-def geodesic_km(first: Position, second: Position) -> float:
-    """WGS-84 geodesic distance in km (Karney's algorithm, by geopy)."""
-    from geopy.distance import geodesic  # 86 ms, and only photos with a position need it
-
-    kilometres: float = geodesic(
-        (first.latitude, first.longitude), (second.latitude, second.longitude)
-    ).kilometers
-    return kilometres

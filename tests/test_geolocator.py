@@ -21,7 +21,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from geolocate import Geolocator
 from geolocate.errors import BundlePartMissing, DeviceError, UsageError
-from geolocate.placing import geodesic_km
+from geolocate.geodesic import geodesic_km
 from geolocate.records import Position, Prediction
 from geolocate.session import Embedded
 from geolocate.writers.rows import rows_of

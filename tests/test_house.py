@@ -68,6 +68,7 @@ LAYERS = (
         "errors",
         "equal_earth",
         "sphere",
+        "geodesic",
         "text_safety",
         "file_lock",
         "cache_file",

@@ -7,6 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from geolocate.geodesic import geodesic_km
+from geolocate.records import Position
+
 Distance = Literal["great-circle", "geodesic"]
 
 #: Radius of the sphere on which the literature of photo geolocation measures, in km.
@@ -29,7 +32,7 @@ def pair_distances_km(first: Floats, second: Floats, distance: Distance = "great
 
     Longitudes may go round the globe any number of times; NaN in a pair gives NaN.
     """
-    measure = great_circle_km if distance == "great-circle" else geodesic_km
+    measure = great_circles_km if distance == "great-circle" else geodesics_km
     result = np.empty(len(first))
     for start in range(0, len(first), _BLOCK):
         part = slice(start, start + _BLOCK)
@@ -37,7 +40,7 @@ def pair_distances_km(first: Floats, second: Floats, distance: Distance = "great
     return result
 
 
-def great_circle_km(first: Floats, second: Floats) -> Floats:
+def great_circles_km(first: Floats, second: Floats) -> Floats:
     """On a sphere of SPHERE_RADIUS_KM, by the haversine formula; exact for antipodes as for neighbours."""
     (phi1, lam1), (phi2, lam2) = np.radians(first).T, np.radians(second).T
     half = np.sin((phi2 - phi1) / 2) ** 2 + np.cos(phi1) * np.cos(phi2) * np.sin((lam2 - lam1) / 2) ** 2
@@ -45,20 +48,20 @@ def great_circle_km(first: Floats, second: Floats) -> Floats:
     return result
 
 
-def geodesic_km(first: Floats, second: Floats) -> Floats:
+def geodesics_km(first: Floats, second: Floats) -> Floats:
     """On the ellipsoid WGS-84, to a fraction of a millimetre.
 
     Vincenty's inverse formula (Survey Review 23, 1975) on all pairs at once; the few nearly antipodal ones
     for which it does not converge go to geopy, one by one.
     """
-    from geopy.distance import geodesic
-
     result, converged = _vincenty_km(first, second)
     for row in np.flatnonzero(~converged):
-        pair = [
-            (latitude, (longitude + 180) % 360 - 180) for latitude, longitude in (first[row], second[row])
-        ]
-        result[row] = geodesic(*pair).kilometers
+        result[row] = geodesic_km(
+            *(
+                Position(float(latitude), float((longitude + 180) % 360 - 180))
+                for latitude, longitude in (first[row], second[row])
+            )
+        )
     return result
 
 

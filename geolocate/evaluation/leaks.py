@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from geolocate.evaluation.distances import great_circle_km
+from geolocate.evaluation.distances import great_circles_km
 from geolocate.ranking import Neighbours
 from geolocate.sphere import unit_vectors
 
@@ -31,6 +31,6 @@ def leaked(truth: Floats, coordinates: Floats, distance_m: float = LEAK_DISTANCE
         rows, points = neighbours.near(vectors[:, start : start + _BLOCK])
         rows = rows + start
         # The cosines of the search lose their digits at so short a range.
-        close = great_circle_km(truth[rows], coordinates[points]) <= limit_km
+        close = great_circles_km(truth[rows], coordinates[points]) <= limit_km
         found[rows[close]] = True
     return found
