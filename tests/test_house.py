@@ -72,6 +72,7 @@ LAYERS = (
         "text_safety",
         "file_lock",
         "cache_file",
+        "machine",
     ),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
