@@ -32,6 +32,8 @@ OCEAN_DISTANCE_KM = 50.0
 COUNTRY_DISTANCE_KM = 1000.0
 #: South of this, land is of no country that all others recognise (Antarctic Treaty, articles IV and VI).
 ANTARCTIC_LATITUDE = -60.0
+#: Positions whose names are kept, a few megabytes: photos are placed on the same points again and again.
+REMEMBERED_NAMES = 10_000
 #: Rows of a leaf of the search tree, and children of each node above.
 LEAF_ROWS = 16
 #: The land mask has cells of 0.1 degree.
@@ -103,6 +105,7 @@ class PlaceIndex:
         self._land_zlib = arrays["land_zlib"].tobytes()
         self._points = unit_vectors(self.latitude, self.longitude)
         self._levels = _tree(self._points)
+        self._named: dict[Position, NamedPosition] = {}
         for array in (
             self.latitude,
             self.longitude,
@@ -217,6 +220,15 @@ class PlaceIndex:
         Raises:
             ValueError: as :func:`unit_vectors`.
         """
+        # Begun anew where it is full, never emptied: another thread may be reading it.
+        named = self._named if len(self._named) + len(positions) <= REMEMBERED_NAMES else {}
+        if unknown := [position for position in positions if position not in named]:
+            named.update(zip(unknown, self._look_up(unknown), strict=True))
+        if len(named) <= REMEMBERED_NAMES:
+            self._named = named
+        return [named[position] for position in positions]
+
+    def _look_up(self, positions: Sequence[Position]) -> list[NamedPosition]:
         latitudes = np.array([position.latitude for position in positions], np.float64)
         longitudes = np.array([position.longitude for position in positions], np.float64)
         rows, distances = self.nearest(latitudes, longitudes)

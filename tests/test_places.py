@@ -176,6 +176,30 @@ def test_arrays_of_different_lengths_are_refused(index: PlaceIndex) -> None:
         index.nearest_ids([1.0, 2.0])
 
 
+def test_a_position_that_comes_again_is_not_looked_up_again(
+    index: PlaceIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Position(12.3456, 65.4321), Position(-12.3456, 65.4321)
+    named = index.name([first])
+    looked_up = []
+    real = PlaceIndex.nearest
+    monkeypatch.setattr(PlaceIndex, "nearest", lambda *given: looked_up.append(given[1:]) or real(*given))
+    assert index.name([first, first]) == named * 2
+    assert looked_up == []
+    assert index.name([second, first])[1:] == named
+    assert [len(latitudes) for latitudes, _ in looked_up] == [1]
+
+
+def test_names_are_remembered_up_to_a_limit(index: PlaceIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geolocate.places.REMEMBERED_NAMES", 20)
+    positions = [Position(latitude / 7, 10.0) for latitude in range(50)]
+    wanted = index.name(positions)
+    assert wanted == [named for position in positions for named in index.name([position])]
+    assert 0 < len(index._named) <= 20
+    assert index.name(positions) == wanted
+    assert len(index._named) <= 20
+
+
 def test_no_position_gives_no_name(index: PlaceIndex) -> None:
     assert index.name([]) == []
     rows, distances = index.nearest([], [])

@@ -14,6 +14,8 @@ from geolocate.writers.target import Target
 #: The raw bytes of a name that is not UTF-8, base64; absent otherwise.
 PHOTO_BYTES = "photo_bytes"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 
 class JsonlWriter:
     """Writes one object per row as they come."""
@@ -27,7 +29,7 @@ class JsonlWriter:
         Raises:
             OutputError: the disk is full or gone.
         """
-        lines = [json.dumps(_valid(row), ensure_ascii=False, allow_nan=False) for row in rows_of(prediction)]
+        lines = [_ENCODER.encode(_valid(row)) for row in rows_of(prediction)]
         self._target.write(("\n".join(lines) + "\n").encode())
 
     def close(self) -> None:

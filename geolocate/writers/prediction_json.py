@@ -16,13 +16,16 @@ _FIELDS = {
 
 def prediction_to_json(prediction: Prediction) -> bytes:
     """One line of ASCII without its end; surrogates as ``\\udcXX``, floats in their shortest exact form."""
-    return json.dumps(prediction, default=_values, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(prediction).encode("ascii")
 
 
 def _values(record: Any) -> dict[str, Any] | float:
     names = _FIELDS.get(type(record))
     # What is no record is a numpy number, which a double holds exactly.
     return float(record) if names is None else {name: getattr(record, name) for name in names}
+
+
+_ENCODER = json.JSONEncoder(default=_values, separators=(",", ":"))
 
 
 def prediction_from_json(data: Any) -> Prediction:
