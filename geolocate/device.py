@@ -6,16 +6,17 @@ session is opened, and what the session then really uses decides.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Literal, get_args
 
 import onnxruntime
 
 from geolocate.errors import DeviceError, UsageError
+from geolocate.runtime_wheels import wheel_clash
 
 Device = Literal["auto", "cuda", "cpu"]
 DEVICES: tuple[Device, ...] = get_args(Device)
@@ -35,25 +36,6 @@ PRECISIONS: dict[Literal["cpu", "cuda"], tuple[str, ...]] = {
 onnxruntime.disable_telemetry_events()
 
 
-def wheel_clash() -> str | None:
-    """Says what is wrong where both ONNX Runtime wheels are installed: they overwrite each other's files."""
-    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
-    if len(installed) < 2:
-        return None
-    return (
-        "both onnxruntime and onnxruntime-gpu are installed and overwrite each other; mend it with: "
-        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
-    )
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def cuda_problem() -> str | None:
     """Why CUDA cannot be used here, or None where nothing speaks against it yet. Creates no session."""
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
@@ -63,7 +45,8 @@ def cuda_problem() -> str | None:
         ctypes.CDLL(driver)
     except OSError:
         return f"no NVIDIA driver ({driver} cannot be loaded)"
-    onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels, or those that torch brought
+    with contextlib.redirect_stdout(None):  # it prints what it misses among the rows
+        onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels, or those that torch brought
     library = (
         "onnxruntime_providers_cuda.dll" if sys.platform == "win32" else "libonnxruntime_providers_cuda.so"
     )
@@ -90,6 +73,9 @@ def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda",
     problem = cuda_problem()
     if problem is None:
         return "cuda"
+    clash = wheel_clash()
+    if clash is not None and clash not in problem:
+        problem = f"{problem}; {clash}"
     if device == "cuda":
         raise DeviceError(f"CUDA does not work here: {problem}")
     say(f"running on the CPU: {problem}")

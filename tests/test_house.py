@@ -73,6 +73,7 @@ LAYERS = (
         "file_lock",
         "cache_file",
         "machine",
+        "runtime_wheels",
     ),
 )
 LAYER_OF = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}

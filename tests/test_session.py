@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from geolocate.bundle import GALLERY_EMBEDDINGS, MANIFEST_NAME, Bundle, FileEntry, load_bundle, sha256_of
-from geolocate.device import choose_precision, wheel_clash
-from geolocate.errors import BundleDamaged, BundleNotFound, BundlePartMissing, UsageError
+from geolocate.device import CUDA_PROVIDER, choose_device, choose_precision, cuda_problem, wheel_clash
+from geolocate.errors import BundleDamaged, BundleNotFound, BundlePartMissing, DeviceError, UsageError
 from geolocate.gallery import Gallery
 from geolocate.geolocator import Geolocator
 from geolocate.session import ImageEncoder, Retrieval
@@ -53,13 +55,33 @@ def test_a_precision_that_cannot_run_is_refused_before_the_graph_is_opened(
         choose_precision(wanted, available, device)
 
 
-def test_both_onnxruntime_wheels_are_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geolocate.device._is_installed", lambda name: True)
-    message = wheel_clash()
-    assert message is not None
-    assert "pip uninstall" in message
-    monkeypatch.setattr("geolocate.device._is_installed", lambda name: name == "onnxruntime-gpu")
-    assert wheel_clash() is None
+def test_a_run_on_the_cpu_names_two_onnxruntime_wheels_once_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1"}
+    monkeypatch.setattr("geolocate.runtime_wheels.installed_wheels", lambda: both)
+    monkeypatch.setattr("geolocate.device.cuda_problem", lambda: "no NVIDIA driver")
+    said: list[str] = []
+    assert choose_device("auto", said.append) == "cpu"
+    (message,) = said
+    assert message.startswith(
+        "running on the CPU: no NVIDIA driver; both onnxruntime and onnxruntime-gpu are"
+    )
+    assert message.count("pip uninstall -y") == 1
+    monkeypatch.setattr("geolocate.device.cuda_problem", wheel_clash)
+    with pytest.raises(DeviceError) as refused:
+        choose_device("cuda", said.append)
+    assert str(refused.value).count("pip uninstall -y") == 1
+
+
+def test_libraries_that_cuda_misses_are_not_told_among_the_rows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA_PROVIDER])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("Failed to load libcublasLt.so.13"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: None)
+    assert cuda_problem() is None
+    assert capsys.readouterr().out == ""
 
 
 def test_a_truncated_graph_is_refused_by_name(copy: Path) -> None:

@@ -68,10 +68,13 @@ def _run(run: Callable[[], Any], program: str) -> int:
         return _end(FAILED, program, "aborted")
     except KeyboardInterrupt:
         return _interrupted(program)
-    except ImportError as error:
-        if not _came_of_interrupt(error):
+    except (ImportError, AttributeError) as error:
+        if _came_of_interrupt(error):
+            return _interrupted(program)
+        if not _is_of_runtime(error):
             raise
-        return _interrupted(program)
+        message = f"ONNX Runtime cannot be loaded: {error}; what mends it: {program} doctor"
+        return _end(FAILED, program, message)
     except MemoryError:
         return _end(FAILED, program, "out of memory; a smaller --batch-size needs less")
 
@@ -94,6 +97,12 @@ def _came_of_interrupt(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def _is_of_runtime(error: ImportError | AttributeError) -> bool:
+    """Whether ONNX Runtime is missing, or a wheel that was taken out from under another left an empty module."""
+    name = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", None)
+    return (name or "").partition(".")[0] == "onnxruntime"
 
 
 def _reason(error: OSError) -> str:
