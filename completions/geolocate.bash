@@ -16,7 +16,7 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|query|embed|evaluate|train|explain|export|models) command=${COMP_WORDS[1]} ;;
+            predict|query|embed|evaluate|train|explain|export|models|doctor) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
         esac
         ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
@@ -28,13 +28,13 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models" kind=file ;;
-        "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models doctor" kind=file ;;
+        "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
-        "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
-        "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "train") options="--images --output --resume --backbone --backbone-weights --views --cache --held-out --apart --gallery --device --concepts --space --divergence --divergence-weight --grounding --epochs --batch-size --optimiser --learning-rate --weight-decay --schedule --decay --noise --queue --queue-noise --negatives-beyond --freeze --data-share --patience --stop-metric --seed --embedding-dim --sigma --frequencies --hidden --projection -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
-        "explain") options="-0 --null --features --concepts --interventions --boost --bottleneck --contrast --concept --json --output --geojson --model --device --precision --batch-size --workers --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "explain") options="-0 --null --features --concepts --interventions --boost --bottleneck --contrast --concept --json --output --geojson --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
         "models") options="-h --help" words="add info list pull remove verify" kind=none ;;
         "models add") options="--name --force -h --help" words="" kind=file ;;
@@ -43,6 +43,7 @@ _geolocate() {
         "models pull") options="--clip-weights --heads --photos --precision -y --yes --force -h --help" words="geoclip-vit-l-14" kind=words ;;
         "models remove") options="-y --yes -h --help" words="" kind=none ;;
         "models verify") options="-h --help" words="" kind=file ;;
+        "doctor") options="--model --device --seconds --self-test --no-self-test --json -h --help" words="" kind=none ;;
     esac
 
     if [[ -z $ended ]]; then
@@ -183,6 +184,9 @@ _geolocate() {
             "models pull:--heads") kind=value-dir words="" ;;
             "models pull:--photos") kind=value-dir words="" ;;
             "models pull:--precision") kind=value-words words="int8 fp16" ;;
+            "doctor:--model") kind=value-file words="" ;;
+            "doctor:--device") kind=value-words words="auto cuda cpu" ;;
+            "doctor:--seconds") kind=value-none words="" ;;
         esac
         if [[ $kind != value-* && $current == -* ]]; then
             COMPREPLY=($(compgen -W "$options" -- "$current"))
@@ -202,7 +206,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|query|embed|evaluate|train|explain|export|models) clash=1 ;; # such a folder is reached as ./NAME
+                predict|query|embed|evaluate|train|explain|export|models|doctor) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")

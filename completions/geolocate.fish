@@ -7,7 +7,7 @@ end
 
 function __geolocate_command
     set -l words (commandline -opc)
-    set -l paths 'predict' 'query' 'embed' 'evaluate' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify'
+    set -l paths 'predict' 'query' 'embed' 'evaluate' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'doctor'
     if set -q words[3]; and contains -- "$words[2] $words[3]" $paths
         echo "$words[2] $words[3]"
     else if set -q words[2]; and contains -- $words[2] $paths
@@ -29,6 +29,7 @@ complete -c geolocate -n __geolocate_at_first_word -a train -d 'Train heads and 
 complete -c geolocate -n __geolocate_at_first_word -a explain -d 'Tell why a photo is placed where it is, by concepts'
 complete -c geolocate -n __geolocate_at_first_word -a export -d 'Export torch encoders to an ONNX bundle, parity enforced'
 complete -c geolocate -n __geolocate_at_first_word -a models -d 'List, add, check, remove and pull bundles'
+complete -c geolocate -n __geolocate_at_first_word -a doctor -d 'Tell what works on this machine, what does not, and the fix'
 complete -c geolocate -n __geolocate_at_first_word -l version -d 'Show the version and exit'
 
 complete -c geolocate -n '__geolocate_in predict' -s 0 -l null -d 'Paths on standard input end in NUL instead of a newline'
@@ -64,7 +65,8 @@ complete -c geolocate -n '__geolocate_in predict' -l model -r -F -d 'Bundle, by 
 complete -c geolocate -n '__geolocate_in predict' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
 complete -c geolocate -n '__geolocate_in predict' -l precision -x -a 'auto fp32 int8 fp16' -d 'auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32'
 complete -c geolocate -n '__geolocate_in predict' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
-complete -c geolocate -n '__geolocate_in predict' -l workers -x -d 'Threads that decode photos. [default: one per core]'
+complete -c geolocate -n '__geolocate_in predict' -l workers -x -d 'Threads that decode photos, with --isolate processes. [default: one per core]'
+complete -c geolocate -n '__geolocate_in predict' -l isolate -d 'Decode in processes of their own: for photos of strangers. A decoder that crashes, takes all memory or more than 30 s costs that photo'
 complete -c geolocate -n '__geolocate_in predict' -l max-pixels -x -d 'Larger photos fail'
 complete -c geolocate -n '__geolocate_in predict' -l allow-truncated -d 'Use what there is of a truncated photo'
 complete -c geolocate -n '__geolocate_in predict' -l exact-decode -d 'Decode JPEG at full scale: several times slower, next to no difference'
@@ -106,7 +108,8 @@ complete -c geolocate -n '__geolocate_in embed' -l model -r -F -d 'Bundle, by na
 complete -c geolocate -n '__geolocate_in embed' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
 complete -c geolocate -n '__geolocate_in embed' -l precision -x -a 'auto fp32 int8 fp16' -d 'auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32'
 complete -c geolocate -n '__geolocate_in embed' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
-complete -c geolocate -n '__geolocate_in embed' -l workers -x -d 'Threads that decode photos. [default: one per core]'
+complete -c geolocate -n '__geolocate_in embed' -l workers -x -d 'Threads that decode photos, with --isolate processes. [default: one per core]'
+complete -c geolocate -n '__geolocate_in embed' -l isolate -d 'Decode in processes of their own: for photos of strangers. A decoder that crashes, takes all memory or more than 30 s costs that photo'
 complete -c geolocate -n '__geolocate_in embed' -l max-pixels -x -d 'Larger photos fail'
 complete -c geolocate -n '__geolocate_in embed' -l allow-truncated -d 'Use what there is of a truncated photo'
 complete -c geolocate -n '__geolocate_in embed' -l exact-decode -d 'Decode JPEG at full scale: several times slower, next to no difference'
@@ -140,7 +143,8 @@ complete -c geolocate -n '__geolocate_in evaluate' -l model -r -F -d 'Bundle, by
 complete -c geolocate -n '__geolocate_in evaluate' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
 complete -c geolocate -n '__geolocate_in evaluate' -l precision -x -a 'auto fp32 int8 fp16' -d 'auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32'
 complete -c geolocate -n '__geolocate_in evaluate' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
-complete -c geolocate -n '__geolocate_in evaluate' -l workers -x -d 'Threads that decode photos. [default: one per core]'
+complete -c geolocate -n '__geolocate_in evaluate' -l workers -x -d 'Threads that decode photos, with --isolate processes. [default: one per core]'
+complete -c geolocate -n '__geolocate_in evaluate' -l isolate -d 'Decode in processes of their own: for photos of strangers. A decoder that crashes, takes all memory or more than 30 s costs that photo'
 complete -c geolocate -n '__geolocate_in evaluate' -l max-pixels -x -d 'Larger photos fail'
 complete -c geolocate -n '__geolocate_in evaluate' -l allow-truncated -d 'Use what there is of a truncated photo'
 complete -c geolocate -n '__geolocate_in evaluate' -l exact-decode -d 'Decode JPEG at full scale: several times slower, next to no difference'
@@ -206,7 +210,8 @@ complete -c geolocate -n '__geolocate_in explain' -l model -r -F -d 'Bundle, by 
 complete -c geolocate -n '__geolocate_in explain' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
 complete -c geolocate -n '__geolocate_in explain' -l precision -x -a 'auto fp32 int8 fp16' -d 'auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32'
 complete -c geolocate -n '__geolocate_in explain' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
-complete -c geolocate -n '__geolocate_in explain' -l workers -x -d 'Threads that decode photos. [default: one per core]'
+complete -c geolocate -n '__geolocate_in explain' -l workers -x -d 'Threads that decode photos, with --isolate processes. [default: one per core]'
+complete -c geolocate -n '__geolocate_in explain' -l isolate -d 'Decode in processes of their own: for photos of strangers. A decoder that crashes, takes all memory or more than 30 s costs that photo'
 complete -c geolocate -n '__geolocate_in explain' -l max-pixels -x -d 'Larger photos fail'
 complete -c geolocate -n '__geolocate_in explain' -l allow-truncated -d 'Use what there is of a truncated photo'
 complete -c geolocate -n '__geolocate_in explain' -l exact-decode -d 'Decode JPEG at full scale: several times slower, next to no difference'
@@ -252,3 +257,12 @@ complete -c geolocate -n '__geolocate_in models remove' -s y -l yes -d 'Do not a
 complete -c geolocate -n '__geolocate_in models remove' -s h -l help -d 'Show this message and exit'
 
 complete -c geolocate -n '__geolocate_in models verify' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in doctor' -f
+complete -c geolocate -n '__geolocate_in doctor' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'
+complete -c geolocate -n '__geolocate_in doctor' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
+complete -c geolocate -n '__geolocate_in doctor' -l seconds -x -d 'How long the self-test measures'
+complete -c geolocate -n '__geolocate_in doctor' -l self-test -d 'Measure the pace'
+complete -c geolocate -n '__geolocate_in doctor' -l no-self-test -d 'not --self-test'
+complete -c geolocate -n '__geolocate_in doctor' -l json -d 'JSON in place of text'
+complete -c geolocate -n '__geolocate_in doctor' -s h -l help -d 'Show this message and exit'

@@ -1,4 +1,4 @@
-"""Decoding ahead: photos through threads, a bounded number before the encoder, in order."""
+"""Decoding ahead: photos through threads or processes, a bounded number before the encoder, in order."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geolocate.errors import PhotoError
-from geolocate.exif import ExifFacts, read_exif
-from geolocate.photos import DEFAULT_MAX_PIXELS, decode_photo
+from geolocate.decode_processes import DecoderProcesses
+from geolocate.decoded_item import DecodedItem as DecodedItem
+from geolocate.decoded_item import DecodeOptions as DecodeOptions
+from geolocate.decoded_item import decode_item
 
 #: Bound on the pixels that wait for the encoder, whatever the batch.
 LOOK_AHEAD_BYTES = 256 * 2**20
@@ -23,33 +20,6 @@ LOOK_AHEAD_BYTES = 256 * 2**20
 IDLE_S = 0.2
 #: How soon the thread that asks for paths notices that nobody wants them any more.
 STOP_CHECK_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeOptions:
-    """How photos are decoded.
-
-    Attributes:
-        workers: threads that decode; None takes one per core.
-        max_pixels: larger photos are errors.
-        allow_truncated: decode what there is of a truncated file.
-        exact: decode JPEG at full scale instead of the next that is large enough.
-    """
-
-    workers: int | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    allow_truncated: bool = False
-    exact: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedItem:
-    """One photo after its thread: pixels uint8 (S, S, 3) and EXIF facts, or the error."""
-
-    photo: str
-    pixels: NDArray[np.uint8] | None = None
-    facts: ExifFacts | None = None
-    error: str | None = None
 
 
 _Queue: TypeAlias = "queue.Queue[Future[DecodedItem] | BaseException | None]"
@@ -60,7 +30,8 @@ def decode_batches(
 ) -> Iterator[list[DecodedItem]]:
     """Photos in order, in lists of at most `batch_size` decoded ones and any number of failures.
 
-    A list is shorter where the source of paths pauses: what has arrived is not kept waiting for what has not.
+    A list is shorter where the source of paths pauses, and again and again empty while the pause goes on:
+    what has arrived is not kept waiting for what has not.
 
     Args:
         photos: asked in a thread, no further ahead than two batches and a photo for each worker.
@@ -71,10 +42,15 @@ def decode_batches(
     most = max(1, LOOK_AHEAD_BYTES // (size * size * 3))
     ahead: _Queue = queue.Queue(min(2 * batch_size + workers, most))
     stop = threading.Event()
+    processes = DecoderProcesses(size, options, exif) if options.isolate else None
+
+    def decode(photo: str) -> DecodedItem:
+        return processes.decode(photo) if processes else decode_item(photo, size, options, exif)
+
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     feeder = threading.Thread(
         target=_feed,
-        args=(photos, lambda photo: pool.submit(_decode, photo, size, options, exif), ahead, stop),
+        args=(photos, lambda photo: pool.submit(decode, photo), ahead, stop),
         name="find",
         daemon=True,  # it may hang in a read of a pipe that nobody writes to
     )
@@ -84,6 +60,8 @@ def decode_batches(
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
+        if processes:
+            processes.close()
 
 
 def _feed(
@@ -118,7 +96,7 @@ def _batches(ahead: _Queue, batch_size: int) -> Iterator[list[DecodedItem]]:
     decoded = 0
     while True:
         try:
-            item = ahead.get(timeout=IDLE_S if batch else None)
+            item = ahead.get(timeout=IDLE_S)
         except queue.Empty:
             yield batch
             batch, decoded = [], 0
@@ -135,17 +113,3 @@ def _batches(ahead: _Queue, batch_size: int) -> Iterator[list[DecodedItem]]:
             raise item
         if item is None:
             return
-
-
-def _decode(photo: str, size: int, options: DecodeOptions, exif: bool) -> DecodedItem:
-    try:
-        decoded = decode_photo(
-            photo,
-            size=size,
-            max_pixels=options.max_pixels,
-            allow_truncated=options.allow_truncated,
-            exact=options.exact,
-        )
-    except PhotoError as error:
-        return DecodedItem(photo, error=str(error))
-    return DecodedItem(photo, decoded.pixels, read_exif(decoded.exif) if exif else None)

@@ -15,6 +15,7 @@ GeolocateError                     something the user can act on; its text is th
 │   └── BundleDamaged              a file is missing, changed, or not what the manifest says
 ├── WeightsError                   weights that cannot be taken: unknown keys, code in a pickle
 ├── DeviceError                    the device that was asked for does not work; says why
+├── DecoderError                   with --isolate: no decoder process can be started
 ├── GalleryError                   coordinates that cannot be a gallery
 ├── TableError                     a table of photos and positions that cannot be read as one
 ├── ConceptSetError                a file of concepts that cannot be taken; names the concept
@@ -81,6 +82,10 @@ class WeightsError(GeolocateError):
 
 class DeviceError(GeolocateError):
     """The device that was asked for does not work."""
+
+
+class DecoderError(GeolocateError):
+    """A process that decodes photos cannot be started."""
 
 
 class GalleryError(GeolocateError):

@@ -66,6 +66,7 @@ def command(
     precision: str,
     batch_size: int | None,
     workers: int | None,
+    isolate: bool,
     max_pixels: int,
     allow_truncated: bool,
     exact_decode: bool,
@@ -114,7 +115,7 @@ def command(
                 device=device,
                 precision=precision,
                 batch_size=batch_size,
-                decode=DecodeOptions(workers, max_pixels, allow_truncated, exact_decode),
+                decode=DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate),
                 say=say,
             )
             for line in introduction(bundle, geolocator.precision):

@@ -58,6 +58,7 @@ class EvaluateOptions:
     precision: str
     batch_size: int | None
     workers: int | None
+    isolate: bool
     max_pixels: int
     allow_truncated: bool
     exact_decode: bool

@@ -136,7 +136,11 @@ def _run_model(options: EvaluateOptions) -> _Found:
             precision=options.precision,
             batch_size=options.batch_size,
             decode=DecodeOptions(
-                options.workers, options.max_pixels, options.allow_truncated, options.exact_decode
+                options.workers,
+                options.max_pixels,
+                options.allow_truncated,
+                options.exact_decode,
+                options.isolate,
             ),
             gallery=open_own_gallery(
                 options.gallery,

@@ -34,6 +34,7 @@ class ExplainOptions:
     precision: str
     batch_size: int | None
     workers: int | None
+    isolate: bool
     max_pixels: int
     allow_truncated: bool
     exact_decode: bool

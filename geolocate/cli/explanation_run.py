@@ -214,7 +214,11 @@ def _open(options: ExplainOptions, shown: Progress) -> Geolocator:
         precision=options.precision,
         batch_size=options.batch_size,
         decode=DecodeOptions(
-            options.workers, options.max_pixels, options.allow_truncated, options.exact_decode
+            options.workers,
+            options.max_pixels,
+            options.allow_truncated,
+            options.exact_decode,
+            options.isolate,
         ),
         say=_to(shown),
     )

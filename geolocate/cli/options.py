@@ -212,7 +212,15 @@ photo_options = together(
         cls=EnvironmentOption,
         envvar="GEOLOCATE_WORKERS",
         metavar="N",
-        help="Threads that decode photos.  [default: one per core]",
+        help="Threads that decode photos, with --isolate processes.  [default: one per core]",
+    ),
+    click.option(
+        "--isolate",
+        is_flag=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_ISOLATE",
+        help="Decode in processes of their own: for photos of strangers. A decoder that crashes, takes all "
+        "memory or more than 30 s costs that photo.",
     ),
     click.option(
         "--max-pixels",

@@ -20,6 +20,7 @@ ABOUT_PHOTOS = frozenset(
         "precision",
         "batch_size",
         "workers",
+        "isolate",
         "max_pixels",
         "allow_truncated",
         "exact_decode",

@@ -91,6 +91,7 @@ def command(
     precision: str,
     batch_size: int | None,
     workers: int | None,
+    isolate: bool,
     max_pixels: int,
     allow_truncated: bool,
     exact_decode: bool,
@@ -155,7 +156,7 @@ def command(
         geolocator_options={
             "precision": precision,
             "batch_size": batch_size,
-            "decode": DecodeOptions(workers, max_pixels, allow_truncated, exact_decode),
+            "decode": DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate),
         },
     )
 

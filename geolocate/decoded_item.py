@@ -1,0 +1,61 @@
+"""One photo on its way to the encoder: how it is decoded, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geolocate.errors import PhotoError
+from geolocate.exif import ExifFacts, read_exif
+from geolocate.photos import DEFAULT_MAX_PIXELS, decode_photo
+
+#: A photo of the largest size that is decoded takes a few seconds.
+PHOTO_TIME_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeOptions:
+    """How photos are decoded.
+
+    Attributes:
+        workers: threads that decode, with `isolate` processes; None takes one per core.
+        max_pixels: larger photos are errors.
+        allow_truncated: decode what there is of a truncated file.
+        exact: decode JPEG at full scale instead of the next that is large enough.
+        isolate: decode in processes of their own, so that a decoder that crashes or hangs costs one photo.
+        time_limit_s: seconds that one photo may take; held only with `isolate`, for no thread can be stopped.
+    """
+
+    workers: int | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    allow_truncated: bool = False
+    exact: bool = False
+    isolate: bool = False
+    time_limit_s: float = PHOTO_TIME_LIMIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedItem:
+    """One photo decoded: pixels uint8 (S, S, 3) and EXIF facts, or the error."""
+
+    photo: str
+    pixels: NDArray[np.uint8] | None = None
+    facts: ExifFacts | None = None
+    error: str | None = None
+
+
+def decode_item(photo: str, size: int, options: DecodeOptions, exif: bool) -> DecodedItem:
+    """Decodes one photo here and now; what is wrong with it is in the item."""
+    try:
+        decoded = decode_photo(
+            photo,
+            size=size,
+            max_pixels=options.max_pixels,
+            allow_truncated=options.allow_truncated,
+            exact=options.exact,
+        )
+    except PhotoError as error:
+        return DecodedItem(photo, error=str(error))
+    return DecodedItem(photo, decoded.pixels, read_exif(decoded.exif) if exif else None)
