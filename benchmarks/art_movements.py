@@ -56,7 +56,7 @@ def main() -> None:
     means = _means(folder)
     gallery = Gallery.from_bundle(bundle)
     countries = _countries(gallery)
-    retrieval = Retrieval.open(bundle, gallery.embeddings, gallery.log_weights, "cpu")
+    retrieval = Retrieval(bundle, gallery.embeddings, gallery.log_weights, "cpu")
     head = onnxruntime.InferenceSession(str(bundle.file(IMAGE_HEAD)), providers=["CPUExecutionProvider"])
     found = []
     for features in (TEXT_NORM * vectors[rows], means.close_gap(vectors[rows])):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
@@ -27,7 +27,7 @@ _Queue: TypeAlias = "queue.Queue[Future[DecodedItem] | BaseException | None]"
 
 def decode_batches(
     photos: Iterator[str], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
-) -> Iterator[list[DecodedItem]]:
+) -> Generator[list[DecodedItem], None, None]:
     """Photos in order, in lists of at most `batch_size` decoded ones and any number of failures.
 
     A list is shorter where the source of paths pauses, and again and again empty while the pause goes on:
@@ -91,7 +91,7 @@ def _feed(
             put(error)
 
 
-def _batches(ahead: _Queue, batch_size: int) -> Iterator[list[DecodedItem]]:
+def _batches(ahead: _Queue, batch_size: int) -> Generator[list[DecodedItem], None, None]:
     batch: list[DecodedItem] = []
     decoded = 0
     while True:

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import onnxruntime
 
 from geolocate.errors import DeviceError, UsageError
+from geolocate.machine import available_memory
 from geolocate.runtime_wheels import wheel_clash
 
 Device = Literal["auto", "cuda", "cpu"]
@@ -24,8 +25,21 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 CUDA_PROVIDER = "CUDAExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
 
-#: Photos in one call of the image encoder; on the CPU larger batches gain nothing.
+#: Photos in one call of the image encoder, at most; on the CPU larger batches gain nothing.
 BATCH_SIZE: dict[Literal["cpu", "cuda"], int] = {"cpu": 4, "cuda": 64}
+#: Memory that each photo of a batch takes while ViT-L/14, the largest model that is known, encodes it: a
+#: batch is made smaller where the device has less.
+BATCH_BYTES_PER_PHOTO = 64 * 2**20
+#: Batches that are encoded at the same time: on a GPU one is copied while another is computed; on the CPU
+#: one, while the photos of the batch before it are ranked, named and written.
+BATCHES_IN_FLIGHT: dict[Literal["cpu", "cuda"], int] = {"cpu": 1, "cuda": 2}
+#: Full float32 where float32 is asked for (TF32 has 10 bits), no search for algorithms that would differ from
+#: run to run, and no more memory than is needed.
+CUDA_OPTIONS = {
+    "use_tf32": "0",
+    "cudnn_conv_algo_search": "HEURISTIC",
+    "arena_extend_strategy": "kSameAsRequested",
+}
 #: What "auto" takes of the variants that a bundle has, fastest first. fp16 crashes the CPU provider.
 PRECISIONS: dict[Literal["cpu", "cuda"], tuple[str, ...]] = {
     "cpu": ("int8", "fp32"),
@@ -80,6 +94,27 @@ def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda",
         raise DeviceError(f"CUDA does not work here: {problem}")
     say(f"running on the CPU: {problem}")
     return "cpu"
+
+
+def choose_batch_size(device: Literal["cuda", "cpu"]) -> int:
+    """Photos in one call of the image encoder that the device's free memory suits."""
+    free = available_memory() if device == "cpu" else _cuda_memory()
+    most = BATCH_SIZE[device]
+    if free is None:
+        return most
+    fits = free // 2 // BATCH_BYTES_PER_PHOTO  # half: the model itself is not loaded yet
+    return max(1, min(most, fits))
+
+
+def _cuda_memory() -> int | None:
+    """Free bytes of the GPU's memory; None where the CUDA runtime, loaded for the session, does not say."""
+    name = "cudart64_13.dll" if sys.platform == "win32" else "libcudart.so.13"
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    try:
+        failed = ctypes.CDLL(name).cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total))
+    except (OSError, AttributeError):
+        return None
+    return None if failed else free.value
 
 
 def choose_precision(precision: str, available: Sequence[str], device: Literal["cuda", "cpu"]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -11,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle
-from geolocate.decoding import DecodeOptions, decode_batches
-from geolocate.device import BATCH_SIZE
+from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
+from geolocate.device import BATCHES_IN_FLIGHT, choose_batch_size
 from geolocate.equal_earth import project
 from geolocate.errors import UsageError
 from geolocate.exif import ExifFacts
@@ -75,7 +77,7 @@ class Encoders:
         self.bundle = bundle
         self.device = device
         self.precision = precision
-        self.batch_size = batch_size or BATCH_SIZE[device]
+        self.batch_size = batch_size or choose_batch_size(device)
         self.decode = decode
         self._say = say
         self._said_halved = False
@@ -105,21 +107,36 @@ class Encoders:
     ) -> Generator[list[EncodedImage], None, None]:
         """Photos in order, by batch; one that fails has an error and stops no other.
 
+        They are encoded in a thread of its own, the next batch while the caller is busy with the last one.
         Of ten crops the embedding is the mean and so no unit vector: its logits are the means of theirs.
         """
         size = self.bundle.manifest.image.size
         encode = self._encode_crops if ten_crops else self._encode
         if ten_crops:
             size = round(size * TEN_CROP_SCALE)
-        for batch in decode_batches(photos, size, self.batch_size, self.decode, exif=exif):
-            pixels = [item.pixels for item in batch if item.pixels is not None]
-            rows = iter(_rows(encode(pixels)) if pixels else ())
-            yield [
-                EncodedImage(item.photo, facts=item.facts, error=item.error)
-                if item.pixels is None
-                else EncodedImage(item.photo, *next(rows), facts=item.facts)
-                for item in batch
-            ]
+        in_flight = BATCHES_IN_FLIGHT[self.device]
+        pending: deque[Future[list[EncodedImage]]] = deque()
+        fault: Exception | None = None
+        pool = ThreadPoolExecutor(in_flight, thread_name_prefix="encode")
+        batches = decode_batches(photos, size, self.batch_size, self.decode, exif=exif)
+        try:
+            while True:
+                try:
+                    batch = next(batches, None)
+                except Exception as error:  # of the source of paths: first what came before it
+                    batch, fault = None, error
+                if batch:
+                    pending.append(pool.submit(_encoded, batch, encode))
+                # Where nothing comes, the source pauses or has ended: what is at hand does not wait for it.
+                while len(pending) > (in_flight if batch else 0):
+                    yield pending.popleft().result()
+                if fault is not None:
+                    raise fault
+                if batch is None:
+                    return
+        finally:
+            batches.close()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def features(
         self, features: NDArray[Any], name: str, skip: Callable[[str], bool] = lambda row: False
@@ -192,12 +209,13 @@ class Encoders:
         parts: list[Embedded] = []
         done = 0
         while done < len(pixels):
+            size = self.batch_size  # another thread may halve it
             try:
-                parts.append(self.image_encoder(np.stack(pixels[done : done + self.batch_size])))
+                parts.append(self.image_encoder(pixels[done : done + size], rows=size))
             except MemoryError:
-                if self.batch_size == 1:
+                if size == 1:
                     raise
-                self.batch_size = min(self.batch_size, len(pixels)) // 2 or 1
+                self.batch_size = min(size, len(pixels)) // 2 or 1
                 if not self._said_halved:
                     self._say("not enough memory for a batch: going on with smaller ones")
                     self._said_halved = True
@@ -215,6 +233,20 @@ def ten_crops(square: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
     corners = ((0, 0), (0, end), (end, 0), (end, end), (middle, middle))
     crops = [square[top : top + size, left : left + size] for top, left in corners]
     return crops + [crop[:, ::-1] for crop in crops]
+
+
+def _encoded(
+    batch: list[DecodedItem], encode: Callable[[Sequence[NDArray[np.uint8]]], Embedded]
+) -> list[EncodedImage]:
+    """Every photo of a batch, those that failed included."""
+    pixels = [item.pixels for item in batch if item.pixels is not None]
+    rows = iter(_rows(encode(pixels)) if pixels else ())
+    return [
+        EncodedImage(item.photo, facts=item.facts, error=item.error)
+        if item.pixels is None
+        else EncodedImage(item.photo, *next(rows), facts=item.facts)
+        for item in batch
+    ]
 
 
 def _rows(embedded: Embedded) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:

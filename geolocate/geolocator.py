@@ -139,7 +139,7 @@ class Geolocator:
         )
 
     def _open_retrieval(self) -> Retrieval:
-        return Retrieval.open(self.bundle, self.gallery.embeddings, self.gallery.log_weights, self.device)
+        return Retrieval(self.bundle, self.gallery.embeddings, self.gallery.log_weights, self.device)
 
     def encode_images(
         self,

@@ -8,7 +8,7 @@ the embeddings.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from geolocate.bundle import IMAGE_HEAD, MODALITY_MEANS, TEXT_ENCODER, TOKENIZER, Bundle
 from geolocate.errors import BundleDamaged
-from geolocate.session import open_session
+from geolocate.graph import Graph
+from geolocate.untrusted_arrays import read_arrays
 
 #: What CLIP puts before and after a text.
 START_TOKEN, END_TOKEN = "<start_of_text>", "<end_of_text>"
@@ -26,6 +27,16 @@ START_TOKEN, END_TOKEN = "<start_of_text>", "<end_of_text>"
 PADDING_ID = 0
 #: Larger than any tokeniser's file.
 TOKENIZER_MAX_BYTES = 16 * 2**20
+#: Types of what `modality_means.npz` holds, and the most bytes that it may inflate to.
+MEANS_TYPES: Mapping[str, tuple[str, ...]] = {
+    "text": ("float32", "float64"),
+    "image": ("float32", "float64"),
+    "image_norm": ("float32", "float64"),
+    "n": ("int64", "int32"),
+}
+MEANS_MAX_BYTES = 16 * 2**20
+#: Longest context of a text tower; CLIP's is 77.
+MAX_CONTEXT = 4096
 
 FloatArray = NDArray[np.float32]
 
@@ -166,13 +177,14 @@ class ModalityMeans:
             BundleDamaged: it is not one.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                text, image = stored["text"].astype(np.float32), stored["image"].astype(np.float32)
-                norm = float(stored["image_norm"])
-                n_text, n_image = (int(count) for count in stored["n"])
-        except Exception as error:  # zipfile, zlib and numpy have no common base
+            stored = read_arrays(path, MEANS_TYPES, MEANS_MAX_BYTES)
+            text, image = stored["text"].astype(np.float32), stored["image"].astype(np.float32)
+            norm = float(stored["image_norm"])
+            n_text, n_image = (int(count) for count in stored["n"])
+        except (OSError, TypeError, ValueError) as error:
             raise BundleDamaged(f"{path.name} cannot be read: {error}") from error
-        if text.ndim != 1 or text.shape != image.shape or not (0 < norm < np.inf):
+        finite = np.isfinite(text).all() and np.isfinite(image).all()
+        if text.ndim != 1 or text.shape != image.shape or not finite or not (0 < norm < np.inf):
             raise BundleDamaged(f"{path.name} holds no means")
         return cls(text, image, norm, n_text, n_image)
 
@@ -188,16 +200,19 @@ class TextEncoder:
     """
 
     def __init__(self, bundle: Bundle, device: Literal["cuda", "cpu"], threads: int = 0) -> None:
-        self._session = open_session(bundle.file(TEXT_ENCODER), device, threads)
-        self._head = open_session(bundle.file(IMAGE_HEAD), device, threads)
-        (tokens,) = self._session.get_inputs()
-        (features,) = self._session.get_outputs()
+        self._session = Graph(bundle.file(TEXT_ENCODER), device, threads).session
+        self._head = Graph(bundle.file(IMAGE_HEAD), device, threads).session
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BundleDamaged(f"{TEXT_ENCODER} has not one input and one output")
+        (tokens,), (features,) = inputs, outputs
         width = bundle.manifest.feature_dim
-        if tokens.type != "tensor(int64)" or len(tokens.shape) != 2 or not isinstance(tokens.shape[1], int):
+        length = tokens.shape[1] if len(tokens.shape) == 2 else None
+        if tokens.type != "tensor(int64)" or not isinstance(length, int) or not 2 < length <= MAX_CONTEXT:
             raise BundleDamaged(f"{TEXT_ENCODER} does not take token ids of a fixed length")
         if features.type != "tensor(float)" or features.shape[1:] != [width]:
             raise BundleDamaged(f"{TEXT_ENCODER} does not give features of width {width}")
-        self.tokenizer = Tokenizer(bundle.file(TOKENIZER), tokens.shape[1])
+        self.tokenizer = Tokenizer(bundle.file(TOKENIZER), length)
         self._input = tokens.name
         self.means = ModalityMeans.load(bundle.file(MODALITY_MEANS)) if bundle.has(MODALITY_MEANS) else None
         if self.means is not None and len(self.means.text) != width:

@@ -105,8 +105,8 @@ def test_a_photo_for_which_the_model_gives_nan_does_not_take_its_batch_along(
     expected = list(starter.locate([drawn_photos]))
     encode = starter._encoders.image_encoder
 
-    def with_nan(pixels: NDArray[np.uint8]) -> Embedded:
-        embedded = encode(pixels)
+    def with_nan(pixels: list[NDArray[np.uint8]], rows: int) -> Embedded:
+        embedded = encode(pixels, rows)
         embedded.embeddings[1:2] = np.nan
         return embedded
 
@@ -136,7 +136,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller_and_said_once(
     said: list[str] = []
     small = Geolocator.load("starter", device="cpu", batch_size=4, say=said.append)
     expected = written(list(small.locate([drawn_photos])))
-    session = small._encoders.image_encoder.session
+    session = small._encoders.image_encoder.graph.session
 
     class Limited:
         def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
@@ -145,7 +145,7 @@ def test_a_batch_too_large_for_memory_is_made_smaller_and_said_once(
             found: list[NDArray[np.float32]] = session.run(outputs, inputs)
             return found
 
-    monkeypatch.setattr(small._encoders.image_encoder, "session", Limited())
+    monkeypatch.setattr(small._encoders.image_encoder.graph, "session", Limited())
     assert written(list(small.locate([drawn_photos]))) == expected
     assert said == ["not enough memory for a batch: going on with smaller ones"]
 
@@ -159,7 +159,7 @@ def test_another_fault_of_the_runtime_is_not_taken_for_a_lack_of_memory(
         def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> None:
             raise Fail("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned")
 
-    monkeypatch.setattr(broken._encoders.image_encoder, "session", Broken())
+    monkeypatch.setattr(broken._encoders.image_encoder.graph, "session", Broken())
     with pytest.raises(Fail):
         list(broken.locate([drawn_photos]))
 
@@ -231,8 +231,8 @@ def test_photos_are_read_lazily_and_a_bounded_number_ahead(
 
     predictions = starter.locate(endless())
     assert len(list(itertools.islice(predictions, 20))) == 20
-    # Four photos are a batch on the CPU: the one at work, two ahead, and one a worker.
-    assert asked <= 20 + 3 * 4 + (os.cpu_count() or 1) + 1
+    # Four photos are a batch on the CPU: one being encoded, one gathered, two ahead, and one a worker.
+    assert asked <= 20 + 5 * 4 + (os.cpu_count() or 1) + 1
     predictions.close()  # type: ignore[attr-defined]
 
 

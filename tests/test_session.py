@@ -159,7 +159,7 @@ def test_a_missing_part_is_named(copy: Path) -> None:
     manifest = {name: entry for name, entry in bundle.manifest.files.items() if name != "retrieval.onnx"}
     without = Bundle(copy, type(bundle.manifest)(**{**_fields(bundle), "files": manifest}))
     with pytest.raises(BundlePartMissing, match=r"retrieval\.onnx"):
-        Retrieval.open(without, None, None, "cpu")  # type: ignore[arg-type]
+        Retrieval(without, None, None, "cpu")  # type: ignore[arg-type]
 
 
 def _fields(bundle: Bundle) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def gallery(bundle: Bundle) -> Gallery:
 
 @pytest.fixture(scope="module")
 def retrieval(bundle: Bundle, gallery: Gallery) -> Retrieval:
-    return Retrieval.open(bundle, gallery.embeddings, gallery.log_weights, "cpu")
+    return Retrieval(bundle, gallery.embeddings, gallery.log_weights, "cpu")
 
 
 @pytest.fixture(scope="module")

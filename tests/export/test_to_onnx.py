@@ -133,7 +133,7 @@ def test_the_runtime_opens_what_was_exported(exported: bundle.Bundle, model: Geo
     with torch.inference_mode():
         np.testing.assert_allclose(embeddings, model.image_encoder(torch.from_numpy(photos)), atol=1e-6)
     gallery = Gallery.from_bundle(exported)
-    retrieval = Retrieval.open(exported, gallery.embeddings, gallery.log_weights, "cpu")
+    retrieval = Retrieval(exported, gallery.embeddings, gallery.log_weights, "cpu")
     totals = [posterior.sum() for posterior in retrieval.posteriors(embeddings)]
     np.testing.assert_allclose(totals, np.ones(4), rtol=1e-5)
 
