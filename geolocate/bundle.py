@@ -1,7 +1,8 @@
 """Bundles: the folders that hold everything inference needs, found, opened and held against their manifest.
 
 A bundle is read, never executed: graphs are ONNX, arrays are NPY without pickles, texts are JSON. Size and
-header of each file are checked at load, the full SHA-256 at install and by :meth:`Bundle.verify`.
+header of each file are checked at load, the full SHA-256 at install and by :meth:`Bundle.verify`. SECURITY.md
+says what that is worth with a bundle from a stranger.
 """
 
 from __future__ import annotations
@@ -9,21 +10,25 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
+from geolocate.confined_open import open_beneath, read_beneath
 from geolocate.errors import BundleDamaged, BundleNotFound, BundlePartMissing
 from geolocate.manifest import MANIFEST_MAX_BYTES as MANIFEST_MAX_BYTES
 from geolocate.manifest import MANIFEST_NAME as MANIFEST_NAME
 from geolocate.manifest import FileEntry as FileEntry
 from geolocate.manifest import ImageInput as ImageInput
 from geolocate.manifest import Manifest as Manifest
+from geolocate.manifest import path_problem
+from geolocate.untrusted_arrays import map_array
 
 #: Names of the parts; which of them a bundle has, its manifest says.
 IMAGE_HEAD = "image_head.onnx"
@@ -39,6 +44,15 @@ MODALITY_MEANS = "modality_means.npz"
 CONCEPTS = "concepts.json"
 CONCEPT_BASIS = "concept_basis.npy"
 CARD = "CARD.md"
+
+#: Types that the arrays may have.
+ARRAY_TYPES: Mapping[str, tuple[str, ...]] = {
+    GALLERY_COORDINATES: ("float64",),
+    GALLERY_WEIGHTS: ("float32",),
+    GALLERY_EMBEDDINGS: ("float32", "float16"),
+    GALLERY_PLACES: ("int64",),
+    CONCEPT_BASIS: ("float32",),
+}
 
 #: Taken when no model is named: the first that is installed.
 DEFAULT_NAMES = ("geoclip-vit-l-14", "starter")
@@ -77,30 +91,67 @@ class Bundle:
             raise BundlePartMissing(f"bundle '{self.manifest.name}' has no {name}")
         problem = _problem(self.path, name, entry)
         if problem:
-            raise BundleDamaged(f"bundle '{self.manifest.name}': {name} {problem}")
+            raise self._damaged(name, problem)
         return self.path.joinpath(*PurePosixPath(name).parts)
 
-    def array(self, name: str, ndim: int) -> np.ndarray[Any, Any]:
-        """A memory-mapped array of the bundle.
+    def open(self, name: str) -> BufferedReader:
+        """Opens a part for reading; what was judged is what is open.
 
         Raises:
-            BundlePartMissing, BundleDamaged: as :meth:`file`; also where it is no plain NPY array of `ndim`.
+            BundlePartMissing, BundleDamaged: as :meth:`file`.
         """
-        path = self.file(name)
+        self.file(name)
         try:
-            array: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise BundleDamaged(f"bundle '{self.manifest.name}': {name} is no NPY array: {error}") from error
-        if not isinstance(array, np.ndarray) or array.ndim != ndim:
-            raise BundleDamaged(f"bundle '{self.manifest.name}': {name} is not an array of {ndim} dimensions")
+            file = open_beneath(self.path, name)
+        except OSError as error:
+            raise self._damaged(name, f"cannot be read: {error.strerror}") from error
+        if os.fstat(file.fileno()).st_size != self.manifest.files[name].size:
+            file.close()
+            raise self._damaged(name, "has another size than the manifest says")
+        return file
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The content of a small part.
+
+        Raises:
+            BundlePartMissing, BundleDamaged: as :meth:`file`, or it is larger than `limit` bytes.
+        """
+        with self.open(name) as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise self._damaged(name, f"is larger than {limit:,} bytes")
+        return content
+
+    def array(self, name: str, ndim: int) -> NDArray[Any]:
+        """A memory-mapped array of the bundle, one of :data:`ARRAY_TYPES`.
+
+        Raises:
+            BundlePartMissing, BundleDamaged: as :meth:`file`; also where it is no plain NPY array of `ndim`
+                dimensions and of its type, exactly as long as its header says.
+        """
+        with self.open(name) as file:
+            try:
+                array = map_array(file, ARRAY_TYPES[name])
+            except (OSError, ValueError) as error:
+                raise self._damaged(name, f"cannot be taken: {error}") from error
+        if array.ndim != ndim:
+            raise self._damaged(name, f"is not an array of {ndim} dimensions")
         return array
+
+    def _damaged(self, name: str, problem: str) -> BundleDamaged:
+        return BundleDamaged(f"bundle '{self.manifest.name}': {name} {problem}")
 
     def verify(self) -> Iterator[tuple[str, str | None]]:
         """Yields each file's name with what is wrong with it, or None; reads every byte."""
         for name, entry in self.manifest.files.items():
             problem = _problem(self.path, name, entry)
-            if problem is None and sha256_of(self.path.joinpath(*PurePosixPath(name).parts)) != entry.sha256:
-                problem = "has another SHA-256 than the manifest says"
+            if problem is None:
+                try:
+                    with open_beneath(self.path, name) as file:
+                        if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                            problem = "has another SHA-256 than the manifest says"
+                except OSError as error:
+                    problem = f"cannot be read: {error.strerror}"
             yield name, problem
 
 
@@ -188,11 +239,9 @@ def read_bundle(path: Path) -> Bundle:
     """
     manifest_path = path / MANIFEST_NAME
     try:
-        if manifest_path.is_symlink() or manifest_path.stat().st_size > MANIFEST_MAX_BYTES:
-            raise BundleDamaged(f"{manifest_path} is a link or too large for a manifest")
-        data = manifest_path.read_bytes()
+        data = read_beneath(path, MANIFEST_NAME, MANIFEST_MAX_BYTES)
     except OSError as error:
-        raise BundleDamaged(f"{manifest_path} cannot be read: {error}") from error
+        raise BundleDamaged(f"{manifest_path} cannot be read: {error.strerror}") from error
     return Bundle(path, parse_manifest(data, str(manifest_path)))
 
 
@@ -203,13 +252,12 @@ def parse_manifest(data: bytes, origin: str) -> Manifest:
         BundleDamaged: they are no manifest, or name a path outside the bundle.
     """
     try:
-        manifest = Manifest.from_json(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        manifest = Manifest.from_json(data)
+    except ValueError as error:
         raise BundleDamaged(f"{origin} cannot be read: {error}") from error
     for name in manifest.files:
-        parts = PurePosixPath(name).parts
-        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\\" in name or ":" in name:
-            raise BundleDamaged(f"bundle '{manifest.name}' lists a path outside itself: {name!r}")
+        if problem := path_problem(name):
+            raise BundleDamaged(f"bundle '{manifest.name}' lists {ascii(name)[:80]}: {problem}")
     return manifest
 
 

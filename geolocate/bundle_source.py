@@ -17,13 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from geolocate.bundle import MANIFEST_MAX_BYTES, MANIFEST_NAME, Manifest, parse_manifest
+from geolocate.confined_open import open_beneath
 from geolocate.errors import BundleDamaged, BundleNotFound
+from geolocate.manifest import MAX_FILES
+from geolocate.untrusted_arrays import ZIP_METHODS
 
 CHUNK_BYTES = 2**20
 #: Names that a message lists before it says "and N more".
 NAMES_SHOWN = 3
-#: The only methods whose output zipfile inflates piece by piece; the others could fill the memory at once.
-ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 #: Bit of an archive member's flags that says "encrypted".
 ZIP_ENCRYPTED = 0x1
 
@@ -128,26 +129,27 @@ def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _folder_source(folder: Path) -> BundleSource:
-    manifest_path = folder / MANIFEST_NAME
+    found: dict[str, int] = {}
     try:
-        with manifest_path.open("rb") as file:
-            data = file.read(MANIFEST_MAX_BYTES + 1)
-        found = {}
         for name, status in walk(folder):
             if not stat.S_ISREG(status.st_mode):
                 raise BundleDamaged(f"{folder}: {name} is not a regular file")
+            if len(found) > MAX_FILES:
+                raise BundleDamaged(f"{folder} has more than {MAX_FILES:,} files: it is no bundle")
             found[name] = status.st_size
+        with open_beneath(folder, MANIFEST_NAME) as file:
+            data = file.read(MANIFEST_MAX_BYTES + 1)
     except FileNotFoundError:
         raise BundleNotFound(f"{folder} is not a bundle: it has no {MANIFEST_NAME}") from None
     except OSError as error:
         raise BundleDamaged(f"{folder} cannot be read: {error}") from error
-    return _checked(
-        str(folder), data, found, lambda name: folder.joinpath(*PurePosixPath(name).parts).open("rb")
-    )
+    return _checked(str(folder), data, found, lambda name: open_beneath(folder, name))
 
 
 def _zip_source(path: Path, archive: zipfile.ZipFile) -> BundleSource:
     members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) > MAX_FILES + 1:
+        raise BundleDamaged(f"{path} has more than {MAX_FILES:,} files: it is no bundle")
     manifests = [member for member in members if PurePosixPath(member.filename).name == MANIFEST_NAME]
     if not manifests:
         raise BundleNotFound(f"{path} holds no bundle: it has no {MANIFEST_NAME}")

@@ -7,10 +7,8 @@ the image graph, a location's are z_loc = unit(x_loc B) (arXiv 2509.01910, secti
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, Bundle
 from geolocate.encoding import EncodedImage
 from geolocate.errors import BundleDamaged
 from geolocate.records import Concept
+from geolocate.untrusted_json import parse_json
 
 #: Made from prompts by the text tower, trained by nobody: said in the notes of each row.
 ZERO_SHOT = "zero-shot"
@@ -29,6 +28,8 @@ TRAINED = "trained"
 KEPT_CONCEPTS = 20
 #: Larger than any list of concepts.
 MAX_BYTES = 4 * 2**20
+#: Letters of a concept's name or category, and of a prompt: above any of the concept sets.
+MAX_NAME, MAX_PROMPT = 200, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +78,14 @@ class ConceptBank:
         if not bundle.has(CONCEPTS):
             return None
         basis = bundle.array(CONCEPT_BASIS, ndim=2)
-        listed = _read(bundle.file(CONCEPTS))
+        listed = _read(bundle)
         try:
             entries = tuple(_entry(concept) for concept in listed["concepts"])
             kind = str(listed["kind"])
             if kind not in (ZERO_SHOT, TRAINED):
                 raise ValueError(f"a kind that is known: {kind!r}")
             directions = np.asarray(basis, dtype=np.float32)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} lacks {error}") from error
         if basis.shape != (bundle.manifest.concept_count, bundle.manifest.embedding_dim) or len(
             entries
@@ -189,9 +190,9 @@ class ConceptBank:
 def _entry(concept: dict[str, Any]) -> ConceptEntry:
     auc, shown = concept.get("auc"), bool(concept.get("shown", True))
     return ConceptEntry(
-        name=str(concept["name"]),
-        category=str(concept.get("category", "")),
-        prompts=tuple(str(prompt) for prompt in concept.get("prompts", ())),
+        name=_text(concept["name"], MAX_NAME),
+        category=_text(concept.get("category", ""), MAX_NAME),
+        prompts=tuple(_text(prompt, MAX_PROMPT) for prompt in concept.get("prompts", ())),
         baseline=float(concept["baseline"]),
         auc=None if auc is None else float(auc),
         shown=shown,
@@ -199,13 +200,18 @@ def _entry(concept: dict[str, Any]) -> ConceptEntry:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _text(value: object, most: int) -> str:
+    """A text that stands in rows and on terminals. Raises ValueError where it could do harm there."""
+    if not isinstance(value, str) or len(value) > most or not value.isprintable():
+        raise ValueError(f"a text of at most {most} printable letters: {ascii(value)[:80]}")
+    return value
+
+
+def _read(bundle: Bundle) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("too large")
-        listed = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleDamaged(f"{path.name} cannot be read: {error}") from error
+        listed = parse_json(bundle.read(CONCEPTS, MAX_BYTES))
+    except ValueError as error:
+        raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} cannot be read: {error}") from error
     if not isinstance(listed, dict):
-        raise BundleDamaged(f"{path.name} is not a JSON object")
+        raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} is not a JSON object")
     return listed

@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
+
+from geolocate.untrusted_json import parse_json
 
 MANIFEST_NAME = "bundle.json"
 MANIFEST_FORMAT = 1
@@ -30,6 +34,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Of the input, in pixels, and of the vectors: above any encoder's.
 MAX_IMAGE_SIZE = 4096
 MAX_WIDTH = 2**20
+#: More files than any bundle has.
+MAX_FILES = 1000
+#: Bytes of a part of a path that every file system takes.
+MAX_NAME_BYTES = 200
+#: Names that are devices on Windows, whatever stands behind a dot.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+_FORBIDDEN = frozenset('<>:"|?*\\')
 #: What a cosine can be multiplied with. CLIP clips its own factor at 100; from about 10^4 on, float32 logits
 #: no longer tell neighbours of a gallery apart.
 MIN_LOGIT_FACTOR, MAX_LOGIT_FACTOR = 1e-4, 1e4
@@ -106,13 +117,13 @@ class Manifest:
         return json.dumps({"format": MANIFEST_FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Manifest:
+    def from_json(cls, text: str | bytes) -> Manifest:
         """Reads the text of `bundle.json`; keys that this version does not know are left alone.
 
         Raises:
             ValueError: not JSON, another format; a key missing, of a wrong kind or out of range, named.
         """
-        raw = json.loads(text)
+        raw = parse_json(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
         if not isinstance(raw, dict):
             raise ValueError("not a JSON object")
         if raw.get("format") != MANIFEST_FORMAT:
@@ -143,6 +154,25 @@ class Manifest:
                 f"exp(logit_scale) / temperature is between {MIN_LOGIT_FACTOR:g} and {MAX_LOGIT_FACTOR:g}"
             )
         return manifest
+
+
+def path_problem(name: str) -> str | None:
+    """What keeps a "/"-separated path from naming the same file below a folder on every system, or None."""
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        return "a path outside itself"
+    if path.as_posix() != name:
+        return "a path that is not in its shortest form"
+    for part in path.parts:
+        if not part.isprintable() or _FORBIDDEN & set(part):
+            return "a name with characters that not every system takes"
+        if part != part.strip() or part.endswith("."):
+            return "a name that begins or ends with a space, or ends with a dot"
+        if _DEVICES.fullmatch(part):
+            return "a name that is a device on Windows"
+        if len(part.encode("utf-8")) > MAX_NAME_BYTES:
+            return "a name that is too long"
+    return None
 
 
 def _take(raw: Mapping[str, Any], key: str, read: Callable[[Any], T], default: Any = None) -> T:
@@ -254,6 +284,11 @@ def _precisions(value: object) -> tuple[str, ...]:
 
 
 def _files(value: object) -> dict[str, FileEntry]:
+    if len(_object(value)) > MAX_FILES:
+        raise ValueError(f"{len(_object(value)):,} files; a bundle has at most {MAX_FILES:,}")
+    alike = {unicodedata.normalize("NFC", name).casefold() for name in _object(value)}
+    if len(alike) != len(_object(value)):
+        raise ValueError("two names that differ in case or accents alone are one file on some systems")
     return {name: _take(_object(value), name, _file_entry) for name in _object(value)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from bundles import make_bundle
 
-from geolocate.bundle import MANIFEST_NAME, load_bundle
+from geolocate.bundle import MANIFEST_NAME, load_bundle, read_bundle
+from geolocate.bundle_source import open_source
 from geolocate.errors import BundleDamaged
 from geolocate.manifest import Manifest
 
@@ -111,6 +113,86 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, data: bytes) -> None:
     (folder / MANIFEST_NAME).write_bytes(data)
     with pytest.raises(BundleDamaged, match="cannot be read"):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("../x", "outside itself"),
+        ("/etc/passwd", "outside itself"),
+        ("a\\..\\x", "outside itself"),
+        ("c:x", "outside itself"),
+        ("a//b", "shortest form"),
+        ("./a", "shortest form"),
+        ("two\nlines ok", "not every system"),
+        ("\x1b[31mred", "not every system"),
+        ("\u202eexe.gnp", "not every system"),
+        ("a?b", "not every system"),
+        ("NUL", "device"),
+        ("com1.onnx", "device"),
+        ("tokenizer/aux.json", "device"),
+        ("card.", "dot"),
+        ("card ", "space"),
+        ("x" * 300, "too long"),
+    ],
+)
+def test_a_file_name_that_is_another_file_elsewhere_is_refused_in_printable_words(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    entry = {"size": 1, "sha256": "0" * 64}
+    folder = manifest_with(tmp_path, lambda raw: raw["files"].update({name: entry}))
+    with pytest.raises(BundleDamaged, match=problem) as caught:
+        read_bundle(folder)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("other", ["card.MD", "cafe\u0301/x", "STRASSE"])
+def test_two_names_that_are_one_on_some_systems_are_refused(tmp_path: Path, other: str) -> None:
+    entry = {"size": 1, "sha256": "0" * 64}
+    more = {"caf\u00e9/x": entry, "straße": entry}
+    folder = manifest_with(tmp_path, lambda raw: raw["files"].update({**more, other: entry}))
+    with pytest.raises(BundleDamaged, match="one file on some systems"):
+        read_bundle(folder)
+
+
+def test_a_manifest_of_more_files_than_any_bundle_has_is_refused(tmp_path: Path) -> None:
+    entry = {"size": 0, "sha256": "0" * 64}
+    folder = manifest_with(tmp_path, lambda raw: raw["files"].update({f"f{n}": entry for n in range(1001)}))
+    with pytest.raises(BundleDamaged, match="at most 1,000"):
+        read_bundle(folder)
+
+
+def test_a_manifest_that_says_two_things_at_once_is_refused(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "b")
+    text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+    twice = text.replace('"trained": true', '"trained": false, "trained": true')
+    assert twice != text
+    (folder / MANIFEST_NAME).write_text(twice, encoding="utf-8")
+    with pytest.raises(BundleDamaged, match="'trained' is there twice"):
+        load_bundle(folder)
+
+
+def test_a_manifest_that_is_a_link_or_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "b")
+    (folder / MANIFEST_NAME).rename(tmp_path / "elsewhere")
+    (folder / MANIFEST_NAME).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleDamaged, match="cannot be read"):
+        load_bundle(folder)
+    (folder / MANIFEST_NAME).unlink()
+    os.mkfifo(folder / MANIFEST_NAME)
+    with pytest.raises(BundleDamaged, match="not a regular file"):
+        read_bundle(folder)
+    with pytest.raises(BundleDamaged, match="not a regular file"), open_source(folder):
+        pass
+
+
+def test_a_part_that_becomes_a_link_after_the_bundle_was_loaded_is_not_read(tmp_path: Path) -> None:
+    bundle = load_bundle(make_bundle(tmp_path / "b"))
+    (tmp_path / "secret").write_bytes(b"seven..")
+    (bundle.path / "CARD.md").unlink()
+    (bundle.path / "CARD.md").symlink_to(tmp_path / "secret")
+    with pytest.raises(BundleDamaged, match=r"CARD\.md is not a regular file"):
+        bundle.read("CARD.md", 100)
 
 
 def test_a_linked_folder_in_a_bundle_is_refused_by_load_and_verify(tmp_path: Path) -> None:
