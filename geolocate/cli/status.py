@@ -100,7 +100,7 @@ def _came_of_interrupt(error: BaseException) -> bool:
 
 
 def _is_of_runtime(error: ImportError | AttributeError) -> bool:
-    """Whether ONNX Runtime is missing, or a wheel that was taken out from under another left an empty module."""
+    """Whether ONNX Runtime is missing, or one wheel that was taken out left the other an empty module."""
     name = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", None)
     return (name or "").partition(".")[0] == "onnxruntime"
 
