@@ -8,6 +8,7 @@ import socket
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -344,3 +345,47 @@ def test_memory_does_not_grow_with_the_tree(inside: Path, monkeypatch: pytest.Mo
     tracemalloc.stop()
     assert count == 200_000
     assert peak < 2**20
+
+
+def test_a_file_costs_no_look_of_its_own(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they are the folder tells; over a million small files a look at each would take longest of all."""
+    touch(inside, "p/a.jpg", "p/notes.txt", "p/q/b.jpg", "p/q/jpg", "p/q/raw.nef")
+    looked_at: list[str] = []
+    for name in ("stat", "lstat"):
+        real = getattr(os, name)
+
+        def noted(path: str, real: Any = real, **options: Any) -> os.stat_result:
+            looked_at.append(os.fspath(path))
+            status: os.stat_result = real(path, **options)
+            return status
+
+        monkeypatch.setattr(os, name, noted)
+    found, warnings = find("p", exclude=[os.path.abspath("out.csv")])
+    assert found == ["p/a.jpg", "p/q/b.jpg"]
+    assert warnings == ["left out 1 RAW file, which is not decoded"]
+    assert [path for path in looked_at if path.startswith("p")] == ["p", "p/q"]
+
+
+@pytest.mark.parametrize(("extension", "bytes_each"), [("txt", 1), ("jpg", 80)])
+def test_a_folder_of_very_many_files_keeps_short_names_of_its_photos_alone(
+    inside: Path, monkeypatch: pytest.MonkeyPatch, extension: str, bytes_each: int
+) -> None:
+    class Entry:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def is_file(self, *, follow_symlinks: bool) -> bool:
+            return True
+
+    @contextmanager
+    def scandir(folder: str) -> Iterator[Iterator[Entry]]:
+        yield (Entry(f"file{number * 7919 % 100_003:09}.{extension}") for number in range(100_000))
+
+    touch(inside, "p/a.jpg")
+    monkeypatch.setattr(os, "scandir", scandir)
+    tracemalloc.start()
+    found = sum(1 for _ in find_photos(["p"], on_warning=print))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == (100_000 if extension == "jpg" else 0)
+    assert peak < 100_000 * bytes_each

@@ -166,9 +166,11 @@ class _Excluded:
     def __contains__(self, path: str) -> bool:
         if not self._paths:
             return False
-        if os.path.basename(path) not in self._names and not os.path.islink(path):
-            return False
-        return os.path.realpath(path) in self._paths
+        return self.has_file(path) or (os.path.islink(path) and os.path.realpath(path) in self._paths)
+
+    def has_file(self, path: str) -> bool:
+        """Whether a path that is no link itself is one of them."""
+        return os.path.basename(path) in self._names and os.path.realpath(path) in self._paths
 
 
 @dataclass(slots=True)
@@ -190,12 +192,16 @@ class _Search:
             if entry is None:
                 levels.pop()
                 continue
-            path, is_file = entry
+            path, is_photo = entry
+            if is_photo:
+                if not self.excluded.has_file(path):
+                    yield path
+                continue
             try:
                 found = os.stat(path)
             except OSError as error:
                 found = None  # named like a photo, it becomes one that fails; else it may hold photos
-                if not is_file and not isinstance(error, _GONE) and not self._selects(path):
+                if not isinstance(error, _GONE) and not self._selects(path):
                     self._cannot("looked at, what may be in it is left out", path, error)
                     continue
             if found is not None and stat.S_ISDIR(found.st_mode):
@@ -206,9 +212,11 @@ class _Search:
                 yield path
 
     def _enter(self, folder: str, status: os.stat_result) -> Iterator[tuple[str, bool]]:
-        """The paths in a folder that may matter, by name, and whether each is a file for certain.
+        """The paths in a folder that may matter, by name, and whether each is a photo for certain.
 
-        Empty where the folder has been searched before.
+        The others are folders, links and what cannot be told without a look. Files that are no photos cost
+        no look and no memory, so that a million of them do no harm. Empty where the folder has been searched
+        before.
         """
         identity = status.st_dev << 64 | status.st_ino
         if status.st_ino and identity in self.seen:
@@ -216,26 +224,31 @@ class _Search:
         self.seen.add(identity)
         try:
             with os.scandir(folder) as entries:
-                names = []
+                names = []  # as bytes, which are smaller and sort as they should
                 others = set()  # folders and links, of which there are few
                 for entry in entries:
-                    if not entry.name.startswith("."):
-                        names.append(entry.name)
-                        if not _is_file(entry):
-                            others.add(entry.name)
+                    if entry.name.startswith("."):
+                        continue
+                    if not _is_file(entry):
+                        names.append(os.fsencode(entry.name))
+                        others.add(names[-1])
+                    elif self._selects(entry.name):
+                        names.append(os.fsencode(entry.name))
         except OSError as error:
             self._cannot("read, its photos are left out", f"folder {folder}", error)
             return
-        names.sort(key=os.fsencode)
+        names.sort()
+        start = os.path.join(folder, "")  # a Path would drop the leading "./"
         for name in names:
-            yield os.path.join(folder, name), name not in others  # a Path would drop the leading "./"
+            yield start + os.fsdecode(name), name not in others
 
     def _cannot(self, what: str, path: str, error: OSError) -> None:
         reason = error.strerror or type(error).__name__
         self.on_warning(f"{_shortened(printable(path))} cannot be {what}: {reason}")
 
     def _selects(self, path: str) -> bool:
-        extension = path.rpartition(".")[2].lower()
+        _, dot, extension = path.rpartition(".")
+        extension = extension.lower() if dot else ""
         self.raw += extension in RAW_EXTENSIONS
         self.video += extension in VIDEO_EXTENSIONS
         return extension in PHOTO_EXTENSIONS
