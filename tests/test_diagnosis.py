@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from geolocate.diagnosis import installation
+from geolocate.diagnosis import examine, installation
 from geolocate.diagnosis.pace import describe_pace, draw_photo
 from geolocate.diagnosis.questions import Answer, ask
 from geolocate.diagnosis.runtime import CPU_PROVIDER, describe_providers, describe_wheels
@@ -105,6 +106,16 @@ def test_two_wheels_are_a_problem_even_where_they_import(monkeypatch: pytest.Mon
     wheels, imports = describe_wheels(Answer({"version": "1.32.0", "providers": [], "cuda": None}))
     assert (wheels.state, imports.state) == ("problem", "ok")
     assert wheels.text.startswith("onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are installed")
+
+
+def test_numpy_that_does_not_import_is_a_finding_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "geolocate.bundle_store", None)  # as where its imports fail
+    monkeypatch.setattr("geolocate.diagnosis.examination.ask", lambda *_, **__: Answer({"error": "no numpy"}))
+    monkeypatch.setattr("geolocate.diagnosis.examination.cuda_cause", lambda *_: None)
+    monkeypatch.setattr("geolocate.diagnosis.examination.describe_driver", lambda _: None)
+    problems = {finding.subject: finding.text for finding in examine(None, "cpu", 0).of("problem")}
+    assert {"import", "bundles", "folders", "model"} == set(problems)
+    assert problems["bundles"].startswith("the bundles cannot be looked at: ")
 
 
 def test_a_provider_that_geolocate_does_not_use_may_fail() -> None:

@@ -10,7 +10,7 @@ from geolocate.diagnosis.installation import describe_extras, describe_folders, 
 from geolocate.diagnosis.machine import describe_machine
 from geolocate.diagnosis.models import describe_bundles, describe_model
 from geolocate.diagnosis.pace import describe_pace
-from geolocate.diagnosis.questions import ANSWER_LIMIT_S, ask
+from geolocate.diagnosis.questions import ANSWER_LIMIT_S, Answer, ask
 from geolocate.diagnosis.runtime import CUDA_PROVIDER, describe_providers, describe_wheels
 
 
@@ -35,13 +35,20 @@ def examine(model: str | None, device: str, seconds: float) -> Report:
     told = describe_driver(driver)
     cuda = describe_cuda(cause, wanted=device == "cuda")
     sections.append(Section("CUDA", (cuda,) if told is None else (told, cuda)))
-    opened = ask("model", limit_s=ANSWER_LIMIT_S + 2 * seconds, model=model, device=device, seconds=seconds)
-    sections.append(Section("Models", (*_guarded(describe_bundles()), describe_model(opened, model))))
+    if runtime.failure or "error" in runtime.values:
+        opened = Answer({"error": "ONNX Runtime cannot be imported"})
+    else:
+        opened = ask(
+            "model", limit_s=ANSWER_LIMIT_S + 2 * seconds, model=model, device=device, seconds=seconds
+        )
+    sections.append(
+        Section("Models", (*_guarded("bundles", describe_bundles()), describe_model(opened, model)))
+    )
     if "pace" in opened.values:
         pace = describe_pace(opened.values["pace"], opened.values["device"])
         sections.append(Section("Self-test", tuple(pace)))
     sections.append(Section("Extras", tuple(describe_extras())))
-    sections.append(Section("Folders", tuple(_folders())))
+    sections.append(Section("Folders", tuple(_guarded("folders", _folders()))))
     return Report(tuple(sections), opened.values.get("device"))
 
 
@@ -51,9 +58,9 @@ def _folders() -> Iterator[Finding]:
     yield from describe_folders(user_folder())
 
 
-def _guarded(findings: Iterable[Finding]) -> Iterator[Finding]:
+def _guarded(subject: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     """Findings whose modules need numpy, which may be broken."""
     try:
         yield from findings
     except ImportError as error:
-        yield Finding("bundles", "problem", f"the bundles cannot be looked at: {error}")
+        yield Finding(subject, "problem", f"the {subject} cannot be looked at: {error}")

@@ -69,13 +69,14 @@ def describe_providers(answers: Mapping[str, Answer]) -> list[Finding]:
         problem = provider_problem(name, answer)
         facts: dict[str, Any] = {"listed": True, "works": problem is None, "problem": problem}
         text = f"{name}: listed, " + (f"does not load: {problem}" if problem else "a graph ran on it")
-        if problem is None:
+        if name not in (CPU_PROVIDER, CUDA_PROVIDER):
+            findings.append(Finding(name, "info", f"{text}; geolocate does not use it", facts=facts))
+        elif problem is None:
             findings.append(Finding(name, "ok", text, facts=facts))
         elif name == CPU_PROVIDER:
             findings.append(Finding(name, "problem", text, reinstall_line(), facts))
         else:
-            note = "" if name == CUDA_PROVIDER else "; geolocate does not use it"
-            findings.append(Finding(name, "info", text + note, facts=facts))
+            findings.append(Finding(name, "info", text, facts=facts))
     return findings
 
 
