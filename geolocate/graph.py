@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from geolocate.device import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER
 from geolocate.errors import BundleDamaged, DeviceError
+from geolocate.graph_check import check_graph_file
 from geolocate.machine import usable_cores
 
 #: What ONNX Runtime's messages say where memory ran out: its arena, the CUDA runtime, cuBLAS and cuDNN.
@@ -48,7 +49,7 @@ class Graph:
         session: as ONNX Runtime has it.
 
     Raises:
-        BundleDamaged: ONNX Runtime cannot load the graph.
+        BundleDamaged: the graph is refused by :mod:`geolocate.graph_check`, or ONNX Runtime cannot load it.
         DeviceError: the session does not really run on CUDA.
     """
 
@@ -71,6 +72,7 @@ class Graph:
 
         Raises:
             MemoryError: the device has too little memory for these inputs.
+            BundleDamaged, DeviceError: the graph fails on them.
         """
         try:
             if self._bound is not None:
@@ -81,7 +83,9 @@ class Graph:
         except Exception as error:  # ONNX Runtime has no common base class of its exceptions
             if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
                 raise MemoryError(_first_line(error)) from error
-            raise
+            if self._bound is not None:
+                raise DeviceError(f"{self.name} cannot be run on CUDA: {_first_line(error)}") from error
+            raise BundleDamaged(f"{self.name} cannot be run: {_first_line(error)}") from error
         return result
 
     def check(self, inputs: Nodes, outputs: Nodes, optional: Sequence[str] = ()) -> None:
@@ -172,6 +176,7 @@ def _open_session(path: Path, device: Literal["cuda", "cpu"], threads: int) -> o
     providers: list[Any] = [CPU_PROVIDER]
     if device == "cuda":
         providers.insert(0, (CUDA_PROVIDER, CUDA_OPTIONS))
+    check_graph_file(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime has no common base class of its exceptions

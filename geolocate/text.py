@@ -200,9 +200,9 @@ class TextEncoder:
     """
 
     def __init__(self, bundle: Bundle, device: Literal["cuda", "cpu"], threads: int = 0) -> None:
-        self._session = Graph(bundle.file(TEXT_ENCODER), device, threads).session
-        self._head = Graph(bundle.file(IMAGE_HEAD), device, threads).session
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self._tower = Graph(bundle.file(TEXT_ENCODER), device, threads)
+        self._head = Graph(bundle.file(IMAGE_HEAD), device, threads)
+        inputs, outputs = self._tower.session.get_inputs(), self._tower.session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BundleDamaged(f"{TEXT_ENCODER} has not one input and one output")
         (tokens,), (features,) = inputs, outputs
@@ -213,7 +213,7 @@ class TextEncoder:
         if features.type != "tensor(float)" or features.shape[1:] != [width]:
             raise BundleDamaged(f"{TEXT_ENCODER} does not give features of width {width}")
         self.tokenizer = Tokenizer(bundle.file(TOKENIZER), length)
-        self._input = tokens.name
+        self._input, self._output = tokens.name, features.name
         self.means = ModalityMeans.load(bundle.file(MODALITY_MEANS)) if bundle.has(MODALITY_MEANS) else None
         if self.means is not None and len(self.means.text) != width:
             raise BundleDamaged(
@@ -222,7 +222,7 @@ class TextEncoder:
 
     def features(self, tokens: Tokens) -> FloatArray:
         """Tokens (N, T) to the tower's raw features (N, c)."""
-        rows = [self._session.run(None, {self._input: row[None]})[0] for row in tokens.ids]
+        rows = [self._tower([self._output], {self._input: row[None]})[0] for row in tokens.ids]
         result: FloatArray = np.concatenate(rows)
         return result
 
@@ -231,6 +231,6 @@ class TextEncoder:
         features = self.features(tokens)  # (N, c)
         if self.means is not None:
             features = self.means.close_gap(features)  # (N, c)
-        rows = [self._head.run(["image_embedding"], {"features": row[None]})[0] for row in features]
+        rows = [self._head(["image_embedding"], {"features": row[None]})[0] for row in features]
         result: FloatArray = np.concatenate(rows)
         return result

@@ -115,7 +115,7 @@ def test_page_locked_memory_is_what_the_provider_hands_out(monkeypatch: pytest.M
 def test_a_file_that_is_no_graph_is_named(tmp_path: Any) -> None:
     path = tmp_path / "image_head.onnx"
     path.write_bytes(b"no graph")
-    with pytest.raises(BundleDamaged, match=r"image_head\.onnx cannot be loaded"):
+    with pytest.raises(BundleDamaged, match=r"image_head\.onnx is no ONNX graph"):
         Graph(path, "cpu")
 
 
