@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,6 +26,7 @@ EXTREMES_NOTE = "where none or all of the photos are within, the bootstrap has n
 MANY_PHOTOS = 1000
 #: Below so many km, or points of GeoScore, one decimal is shown.
 SMALL = 100.0
+_MARKUP = re.compile(r"[\\`|]|\](?=[(\[:])")
 _LIMITS = [f"{limit:g} km" for limit in ACCURACY_THRESHOLDS_KM]
 
 
@@ -133,7 +135,8 @@ def _introduction(report: Report) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text that Markdown shows as it is: names of files may hold HTML, links and code."""
+    return _MARKUP.sub(r"\\\g<0>", text.replace("\n", " ")).replace("<", "&lt;")
 
 
 def _tables(report: Report, *, intervals_below: bool) -> Iterator[Table]:
