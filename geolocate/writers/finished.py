@@ -23,7 +23,7 @@ class FinishedPhotos:
         self._key = os.urandom(16)
         self._added = array("Q")
         self._sorted: NDArray[Any] | None = None
-        self._counts: NDArray[Any] | None = None
+        self._taken: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self._added)
@@ -38,15 +38,16 @@ class FinishedPhotos:
             return False
         import numpy as np
 
-        if self._sorted is None or self._counts is None:
-            digests = np.frombuffer(self._added, dtype=np.uint64)
-            self._sorted, self._counts = np.unique(digests, return_counts=True)
-            self._counts = self._counts.astype(np.uint32)
+        if self._sorted is None or self._taken is None:
+            self._sorted = np.frombuffer(self._added, dtype=np.uint64)  # the array's own memory, no copy
+            self._sorted.sort()
+            self._taken = np.zeros(len(self._added), dtype=np.uint32)  # counted at the first of equal digests
         digest = np.uint64(self._digest(photo))
-        index = int(np.searchsorted(self._sorted, digest))
-        if index == len(self._sorted) or self._sorted[index] != digest or not self._counts[index]:
+        first = int(self._sorted.searchsorted(digest, "left"))
+        beyond = int(self._sorted.searchsorted(digest, "right"))
+        if first == beyond or self._taken[first] == beyond - first:
             return False
-        self._counts[index] -= 1
+        self._taken[first] += 1
         return True
 
     def _digest(self, photo: str) -> int:
