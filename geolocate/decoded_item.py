@@ -38,12 +38,17 @@ class DecodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class DecodedItem:
-    """One photo decoded: pixels uint8 (S, S, 3) and EXIF facts, or the error."""
+    """One photo decoded: pixels uint8 (S, S, 3) and EXIF facts, or the error, or the photo that it is again.
+
+    Attributes:
+        same_as: the path of an earlier photo that is the same file or a copy; this one is not decoded then.
+    """
 
     photo: str
     pixels: NDArray[np.uint8] | None = None
     facts: ExifFacts | None = None
     error: str | None = None
+    same_as: str | None = None
 
 
 def decode_item(photo: str, size: int, options: DecodeOptions, exif: bool) -> DecodedItem:

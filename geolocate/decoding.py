@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -13,6 +12,7 @@ from geolocate.decode_processes import DecoderProcesses
 from geolocate.decoded_item import DecodedItem as DecodedItem
 from geolocate.decoded_item import DecodeOptions as DecodeOptions
 from geolocate.decoded_item import decode_item
+from geolocate.machine import usable_cpus
 
 #: Bound on the pixels that wait for the encoder, whatever the batch.
 LOOK_AHEAD_BYTES = 256 * 2**20
@@ -26,7 +26,7 @@ _Queue: TypeAlias = "queue.Queue[Future[DecodedItem] | BaseException | None]"
 
 
 def decode_batches(
-    photos: Iterator[str], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
+    photos: Iterator[str | DecodedItem], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
 ) -> Generator[list[DecodedItem], None, None]:
     """Photos in order, in lists of at most `batch_size` decoded ones and any number of failures.
 
@@ -34,11 +34,12 @@ def decode_batches(
     what has arrived is not kept waiting for what has not.
 
     Args:
-        photos: asked in a thread, no further ahead than two batches and a photo for each worker.
+        photos: asked in a thread, no further ahead than two batches and a photo for each worker. An item that
+            is there already passes in its place.
         size: side S of the pixels.
         exif: read the EXIF facts as well.
     """
-    workers = options.workers or os.cpu_count() or 1
+    workers = options.workers or usable_cpus()
     most = max(1, LOOK_AHEAD_BYTES // (size * size * 3))
     ahead: _Queue = queue.Queue(min(2 * batch_size + workers, most))
     stop = threading.Event()
@@ -65,7 +66,7 @@ def decode_batches(
 
 
 def _feed(
-    photos: Iterator[str],
+    photos: Iterator[str | DecodedItem],
     submit: Callable[[str], Future[DecodedItem]],
     ahead: _Queue,
     stop: threading.Event,
@@ -84,11 +85,17 @@ def _feed(
         for photo in photos:
             if stop.is_set():
                 return
-            put(submit(photo))
+            put(submit(photo) if isinstance(photo, str) else _done(photo))
         put(None)
     except BaseException as error:  # the consumer raises it in its own thread
         if not stop.is_set():
             put(error)
+
+
+def _done(item: DecodedItem) -> Future[DecodedItem]:
+    future: Future[DecodedItem] = Future()
+    future.set_result(item)
+    return future
 
 
 def _batches(ahead: _Queue, batch_size: int) -> Generator[list[DecodedItem], None, None]:
@@ -103,7 +110,7 @@ def _batches(ahead: _Queue, batch_size: int) -> Generator[list[DecodedItem], Non
             continue
         if isinstance(item, Future):
             batch.append(item.result())
-            decoded += batch[-1].pixels is not None
+            decoded += batch[-1].error is None
             if decoded < batch_size and len(batch) < 16 * batch_size:
                 continue
         if batch:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from geolocate.bundle import Bundle
 from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
 from geolocate.device import BATCHES_IN_FLIGHT, choose_batch_size
+from geolocate.duplicates import NOTE_DUPLICATE, Recent, told_apart
 from geolocate.equal_earth import project
 from geolocate.errors import UsageError
 from geolocate.exif import ExifFacts
@@ -24,6 +25,8 @@ from geolocate.text import TextEncoder
 #: Features that go through the image head together, and coordinates through the location encoder.
 FEATURE_BLOCK = 256
 LOCATION_BLOCK = 1024
+#: Images that are kept for photos that come again: some 5 KB each.
+REMEMBERED_IMAGES = 4096
 #: Ten-crop evaluation: views of the input size out of a square this much larger (224 of 256), at its corners
 #: and centre, each mirrored too (Krizhevsky et al. 2012).
 TEN_CROP_SCALE = 256 / 224
@@ -103,12 +106,21 @@ class Encoders:
         return LocationEncoder(self.bundle, self.device)
 
     def images(
-        self, photos: Iterator[str], *, exif: bool, ten_crops: bool = False
+        self,
+        photos: Iterator[str],
+        *,
+        exif: bool,
+        ten_crops: bool = False,
+        skip: Callable[[str], bool] = lambda photo: False,
     ) -> Generator[list[EncodedImage], None, None]:
         """Photos in order, by batch; one that fails has an error and stops no other.
 
-        They are encoded in a thread of its own, the next batch while the caller is busy with the last one.
-        Of ten crops the embedding is the mean and so no unit vector: its logits are the means of theirs.
+        They are encoded in a thread of its own, the next batch while the caller is busy with the last one,
+        and a file that comes again is encoded once. Of ten crops the embedding is the mean and so no unit
+        vector: its logits are the means of theirs.
+
+        Args:
+            skip: asked once for each photo, in order and perhaps in another thread: whether it is left out.
         """
         size = self.bundle.manifest.image.size
         encode = self._encode_crops if ten_crops else self._encode
@@ -118,7 +130,11 @@ class Encoders:
         pending: deque[Future[list[EncodedImage]]] = deque()
         fault: Exception | None = None
         pool = ThreadPoolExecutor(in_flight, thread_name_prefix="encode")
-        batches = decode_batches(photos, size, self.batch_size, self.decode, exif=exif)
+        decode = partial(
+            decode_batches, size=size, batch_size=self.batch_size, options=self.decode, exif=exif
+        )
+        finish = partial(_encoded, encode=encode, decode=decode, recent=Recent(REMEMBERED_IMAGES))
+        batches = decode(told_apart(photos, skip))
         try:
             while True:
                 try:
@@ -126,7 +142,7 @@ class Encoders:
                 except Exception as error:  # of the source of paths: first what came before it
                     batch, fault = None, error
                 if batch:
-                    pending.append(pool.submit(_encoded, batch, encode))
+                    pending.append(pool.submit(finish, batch))
                 # Where nothing comes, the source pauses or has ended: what is at hand does not wait for it.
                 while len(pending) > (in_flight if batch else 0):
                     yield pending.popleft().result()
@@ -236,17 +252,30 @@ def ten_crops(square: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
 
 
 def _encoded(
-    batch: list[DecodedItem], encode: Callable[[Sequence[NDArray[np.uint8]]], Embedded]
+    batch: list[DecodedItem],
+    encode: Callable[[Sequence[NDArray[np.uint8]]], Embedded],
+    decode: Callable[[Iterator[str]], Iterator[list[DecodedItem]]],
+    recent: Recent[EncodedImage],
 ) -> list[EncodedImage]:
-    """Every photo of a batch, those that failed included."""
+    """Every photo of a batch, those that failed included; `recent` has images by the photo they are of."""
     pixels = [item.pixels for item in batch if item.pixels is not None]
     rows = iter(_rows(encode(pixels)) if pixels else ())
-    return [
-        EncodedImage(item.photo, facts=item.facts, error=item.error)
-        if item.pixels is None
-        else EncodedImage(item.photo, *next(rows), facts=item.facts)
-        for item in batch
-    ]
+    images = []
+    for item in batch:
+        if item.same_as is not None:
+            image = recent.get(item.same_as)
+            if image is None:  # it failed, is of a run before this one, or too long ago
+                again = [found for part in decode(iter([item.photo])) for found in part]
+                (image,) = _encoded(again, encode, decode, recent)
+            images.append(replace(image, photo=item.photo, notes=(*image.notes, NOTE_DUPLICATE)))
+            continue
+        if item.pixels is None:
+            image = EncodedImage(item.photo, facts=item.facts, error=item.error)
+        else:
+            image = EncodedImage(item.photo, *next(rows), facts=item.facts)
+            recent.put(item.photo, image)
+        images.append(image)
+    return images
 
 
 def _rows(embedded: Embedded) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:

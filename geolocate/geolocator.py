@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import filterfalse
 from pathlib import Path
 from typing import Any, Self
 
@@ -217,11 +216,12 @@ class Geolocator:
         abstain_km: float | None = None,
         album: bool = False,
         reference: Reference | None = None,
-        skip: Callable[[str], bool] | None = None,
+        skip: Callable[[str], bool] = lambda photo: False,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each photo, in the order of `paths`, folders searched recursively.
 
-        A photo that fails is a prediction with `error`; it never stops the others.
+        A photo that fails is a prediction with `error`; it never stops the others. A file that comes again,
+        as a link or a copy, is encoded once and has the note `duplicate`.
 
         Args:
             paths: photos and folders.
@@ -247,8 +247,8 @@ class Geolocator:
         wish = Wish(top_k, ranking, concepts, by, abstain_km, reference)
         if album:
             return self._place_album(self._photos(paths, exclude), exif, wish, skip)
-        photos = filterfalse(skip, self._photos(paths, exclude)) if skip else self._photos(paths, exclude)
-        return self._placer.place(self._encoders.images(photos, exif=exif), wish, Known(self.priors))
+        images = self._encoders.images(self._photos(paths, exclude), exif=exif, skip=skip)
+        return self._placer.place(images, wish, Known(self.priors))
 
     def locate_features(
         self,
@@ -337,15 +337,14 @@ class Geolocator:
         return reference if kept.all() else reference.only(kept)
 
     def _place_album(
-        self, photos: Iterator[str], exif: bool, wish: Wish, skip: Callable[[str], bool] | None
+        self, photos: Iterator[str], exif: bool, wish: Wish, skip: Callable[[str], bool]
     ) -> Iterator[Prediction]:
         """All photos twice: first their EXIF, then with what it says of their neighbours in time."""
         with AlbumFixes() as album:
             self._say("album: reading the positions and times of all photos first")
             album.read(photos)
             self._say(f"album: {album.fixes:,} of {album.photos:,} photos have a position and a time")
-            left = filterfalse(skip, album.paths()) if skip else album.paths()
-            with closing(self._encoders.images(left, exif=True)) as batches:
+            with closing(self._encoders.images(album.paths(), exif=True, skip=skip)) as batches:
                 yield from self._placer.place(batches, wish, Known(self.priors, album), exif=exif)
 
 

@@ -1,0 +1,159 @@
+"""Photos that are the same file once more: told before they are decoded, so that each is encoded once.
+
+Hard links have one inode. Copies have one size; only where two sizes meet are files read and compared by
+their hash, so archives without copies pay nothing but a look at each file's status.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import Generic, NamedTuple, TypeVar
+
+from geolocate.decoded_item import DecodedItem
+
+Value = TypeVar("Value")
+
+#: Earlier photos that are remembered, the latest ones: some 500 bytes each.
+REMEMBERED_PHOTOS = 32_768
+#: Larger files are compared by inode alone: reading them again would cost more than decoding.
+MAX_COMPARED_BYTES = 256 * 2**20
+#: In the notes of photos that came before.
+NOTE_DUPLICATE = "duplicate"
+
+
+def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[str | DecodedItem]:
+    """The photos that are not skipped; one that came before, be it among those, as an item that says so."""
+    seen = SeenPhotos()
+    for photo in photos:
+        original = seen.original(photo)
+        if not skip(photo):
+            yield photo if original is None else DecodedItem(photo, same_as=original)
+
+
+class _State(NamedTuple):
+    """What tells a file from another, and from itself after a change."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+
+@dataclass(slots=True)
+class _Photo:
+    path: str
+    state: _State
+    digest: bytes | None = None
+
+
+class SeenPhotos:
+    """The photos of a run so far, of which a bounded number is remembered.
+
+    Args:
+        remembered: at most so many.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED_PHOTOS) -> None:
+        self._remembered = remembered
+        self._by_state: OrderedDict[_State, _Photo] = OrderedDict()
+        self._by_size: dict[int, list[_Photo]] = {}
+
+    def original(self, path: str) -> str | None:
+        """The earlier photo that is the same file as this one, or a copy of it; None for a new one.
+
+        To be asked for each photo once, in their order.
+        """
+        state = _state(path)
+        if state is None:
+            return None
+        known = self._by_state.get(state)
+        if known is None:
+            known = self._copy(new := _Photo(path, state))
+            if known is None:
+                self._remember(new)
+                return None
+        self._by_state.move_to_end(known.state)
+        return known.path
+
+    def _copy(self, photo: _Photo) -> _Photo | None:
+        """An earlier photo with the content of this one."""
+        if not 0 < photo.state.size <= MAX_COMPARED_BYTES:
+            return None
+        for other in list(self._by_size.get(photo.state.size, ())):
+            if other.digest is None:
+                if _state(other.path) != other.state:  # changed since: it is no measure of anything
+                    self._forget(other)
+                    continue
+                other.digest = _digest(other.path)
+            photo.digest = photo.digest or _digest(photo.path)
+            if photo.digest is not None and photo.digest == other.digest:
+                return other
+        return None
+
+    def _remember(self, photo: _Photo) -> None:
+        self._by_state[photo.state] = photo
+        self._by_size.setdefault(photo.state.size, []).append(photo)
+        if len(self._by_state) > self._remembered:
+            self._forget(next(iter(self._by_state.values())))
+
+    def _forget(self, photo: _Photo) -> None:
+        del self._by_state[photo.state]
+        same_size = self._by_size[photo.state.size]
+        same_size.remove(photo)
+        if not same_size:
+            del self._by_size[photo.state.size]
+
+
+def _state(path: str) -> _State | None:
+    """Of a regular file; None for what is none, or cannot be looked at: decoding says what is wrong."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _digest(path: str) -> bytes | None:
+    """SHA-256 of a file's content; None where it cannot be read."""
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except (OSError, ValueError):
+        return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Does not wait: what was a file a moment ago can be a pipe now."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+class Recent(Generic[Value]):
+    """The last values by name, a bounded number of them; safe to use from several threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def put(self, name: str, value: Value) -> None:
+        """Keeps a value; the one that was asked for longest ago goes."""
+        with self._lock:
+            self._values[name] = value
+            self._values.move_to_end(name)
+            if len(self._values) > self._size:
+                self._values.popitem(last=False)
+
+    def get(self, name: str) -> Value | None:
+        """The value of that name, while it is kept."""
+        with self._lock:
+            if name in self._values:
+                self._values.move_to_end(name)
+            return self._values.get(name)

@@ -1,0 +1,169 @@
+"""A file that comes again is told before it is decoded, and encoded once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from geolocate.decoded_item import DecodedItem, DecodeOptions
+from geolocate.duplicates import NOTE_DUPLICATE, Recent, SeenPhotos, told_apart
+from geolocate.geolocator import Geolocator
+
+
+def picture(path: Path, colour: int) -> str:
+    Image.new("RGB", (40, 30), (colour, 90, 30)).save(path)
+    return os.fspath(path)
+
+
+def copied(path: str, name: str) -> str:
+    target = Path(path).with_name(name)
+    target.write_bytes(Path(path).read_bytes())
+    return os.fspath(target)
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> str:
+    return picture(tmp_path / "first.png", 1)
+
+
+def test_links_and_copies_are_the_photo_that_came_first(first: str, tmp_path: Path) -> None:
+    os.link(first, tmp_path / "hard.png")
+    (tmp_path / "soft.png").symlink_to(first)
+    copy = copied(first, "copy.png")
+    seen = SeenPhotos()
+    found = [seen.original(os.fspath(path)) for path in (first, tmp_path / "hard.png", tmp_path / "soft.png")]
+    assert found == [None, first, first]
+    assert seen.original(copy) == first
+    assert seen.original(copied(first, "again.png")) == first
+
+
+def test_files_of_one_size_and_other_content_are_other_photos(tmp_path: Path) -> None:
+    seen = SeenPhotos()
+    for number in range(5):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(b"\xff\xd8\xff" + bytes([number]) * 100)
+        assert seen.original(os.fspath(path)) is None
+    assert seen.original(copied(os.fspath(tmp_path / "3.jpg"), "x.jpg")) == os.fspath(tmp_path / "3.jpg")
+
+
+def test_no_file_is_read_while_no_two_have_one_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geolocate.duplicates._digest", lambda path: pytest.fail("it was read"))
+    seen = SeenPhotos()
+    for number in range(20):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(b"x" * number)
+        assert seen.original(os.fspath(path)) is None
+
+
+def test_a_photo_that_changed_since_is_no_measure_of_others(first: str, tmp_path: Path) -> None:
+    copy = copied(first, "copy.png")
+    seen = SeenPhotos()
+    assert seen.original(first) is None
+    Path(first).write_bytes(Path(first).read_bytes()[::-1])
+    os.utime(first, ns=(1, 1))
+    assert seen.original(copy) is None
+    assert seen.original(first) is None, "its content is new"
+
+
+def test_what_is_no_file_is_new_and_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "other.jpg").touch()
+    seen = SeenPhotos()
+    for name in ("pipe.jpg", "pipe.jpg", "gone.jpg", "gone.jpg", "empty.jpg", "other.jpg", ".", "a\0b"):
+        assert seen.original(os.fspath(tmp_path / name)) is None
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
+    seen = SeenPhotos(remembered=3)
+    paths = []
+    for number in range(4):
+        paths.append(picture(tmp_path / f"{number}.png", number))
+        seen.original(paths[-1])
+    assert len(seen._by_state) == sum(map(len, seen._by_size.values())) == 3
+    assert seen.original(copied(paths[3], "c.png")) == paths[3]
+    assert seen.original(copied(paths[0], "d.png")) is None
+
+
+def test_a_skipped_photo_still_counts_as_the_first(first: str) -> None:
+    """So that a run that goes on after an interruption has the notes of one that was never interrupted."""
+    copy = copied(first, "copy.png")
+    found = list(told_apart(iter([first, copy]), lambda photo: photo == first))
+    assert found == [DecodedItem(copy, same_as=first)]
+
+
+def test_recent_values_go_in_the_order_of_use() -> None:
+    recent: Recent[int] = Recent(2)
+    recent.put("a", 1)
+    recent.put("b", 2)
+    assert recent.get("a") == 1
+    recent.put("c", 3)
+    assert [recent.get(name) for name in "abc"] == [1, None, 3]
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Geolocator, list[int]]:
+    """A starter, and how many photos each call of its image encoder got."""
+    starter = Geolocator.load("starter", device="cpu", batch_size=4, say=lambda text: None)
+    encode = starter._encoders.image_encoder
+    calls: list[int] = []
+
+    def watched(pixels: Any, rows: int) -> Any:
+        calls.append(len(pixels))
+        return encode(pixels, rows)
+
+    monkeypatch.setattr(starter._encoders, "image_encoder", watched)
+    return starter, calls
+
+
+def test_each_file_is_encoded_once_and_has_a_row_for_each_path(
+    counted: tuple[Geolocator, list[int]], first: str, tmp_path: Path
+) -> None:
+    starter, calls = counted
+    second = picture(tmp_path / "second.png", 200)
+    paths = [first, copied(first, "b.png"), second, *(copied(first, f"c{n}.png") for n in range(9)), second]
+    found = list(starter.locate(paths, top_k=3))
+    assert sum(calls) == 2
+    assert [prediction.photo for prediction in found] == paths
+    assert all(prediction.candidates for prediction in found)
+    for prediction in found[1:2] + found[3:12]:
+        assert prediction.candidates == found[0].candidates
+    notes = [NOTE_DUPLICATE in prediction.notes for prediction in found]
+    assert notes == [False, True, False] + 10 * [True]
+
+
+def test_a_photo_that_comes_again_after_a_skipped_one_is_encoded_and_noted(
+    counted: tuple[Geolocator, list[int]], first: str
+) -> None:
+    starter, calls = counted
+    copies = [copied(first, "b.png"), copied(first, "c.png")]
+    whole = list(starter.locate([first, *copies]))
+    calls.clear()
+    rest = list(starter.locate([first, *copies], skip=lambda photo: photo == first))
+    assert rest == whole[1:]
+    assert sum(calls) == 2, "what was not encoded in this run is not at hand"
+
+
+def test_a_copy_of_a_damaged_photo_fails_by_itself(counted: tuple[Geolocator, list[int]], first: str) -> None:
+    starter, calls = counted
+    Path(first).write_bytes(Path(first).read_bytes()[:60])
+    found = list(starter.locate([first, copied(first, "b.png")]))
+    assert found[0].error == found[1].error
+    assert found[0].error is not None
+    assert not calls
+
+
+def test_isolated_decoding_knows_copies_too(first: str) -> None:
+    isolated = Geolocator.load(
+        "starter", device="cpu", decode=DecodeOptions(workers=1, isolate=True), say=lambda text: None
+    )
+    broken = copied(first, "x.png")
+    Path(broken).write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 50)
+    paths = [first, copied(first, "b.png"), broken, copied(broken, "y.png")]
+    found = list(isolated.locate(paths))
+    assert [prediction.error is None for prediction in found] == [True, True, False, False]
+    assert found[0].candidates == found[1].candidates
