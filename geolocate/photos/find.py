@@ -49,8 +49,8 @@ def find_photos(
     """Yields the photos of the arguments, lazily: the paths as reached from the argument.
 
     Arguments come in their order, folders depth-first by name (as bytes), files and subfolders interleaved. A
-    folder that is reached twice, by a link or by another argument, is searched once. Memory is one folder's
-    names at each level of depth, and 70 bytes for each folder seen.
+    folder that is reached twice, by a link or by another argument, is searched once. Memory is the names of
+    one folder's photos and subfolders at each level of depth, and 70 bytes for each folder seen.
 
     Args:
         arguments: photos and folders; undecodable bytes as surrogate escapes (:func:`os.fsdecode`).
