@@ -16,11 +16,11 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|query|embed|evaluate|train|explain|export|models|doctor) command=${COMP_WORDS[1]} ;;
+            predict|query|embed|evaluate|train|explain|export|models|cache|doctor) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
         esac
         ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
-            "models add"|"models info"|"models list"|"models pull"|"models remove"|"models verify") command="$command ${COMP_WORDS[2]}" ;;
+            "models add"|"models info"|"models list"|"models pull"|"models remove"|"models verify"|"cache clear"|"cache info") command="$command ${COMP_WORDS[2]}" ;;
         esac
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -28,7 +28,7 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models doctor" kind=file ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models cache doctor" kind=file ;;
         "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
         "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
@@ -43,6 +43,9 @@ _geolocate() {
         "models pull") options="--clip-weights --heads --photos --precision -y --yes --force -h --help" words="geoclip-vit-l-14" kind=words ;;
         "models remove") options="-y --yes -h --help" words="" kind=none ;;
         "models verify") options="-h --help" words="" kind=file ;;
+        "cache") options="-h --help" words="clear info" kind=none ;;
+        "cache clear") options="-y --yes -h --help" words="places embeddings galleries bottlenecks downloads" kind=words ;;
+        "cache info") options="--json -h --help" words="" kind=none ;;
         "doctor") options="--model --device --seconds --self-test --no-self-test --json -h --help" words="" kind=none ;;
     esac
 
@@ -206,7 +209,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|query|embed|evaluate|train|explain|export|models|doctor) clash=1 ;; # such a folder is reached as ./NAME
+                predict|query|embed|evaluate|train|explain|export|models|cache|doctor) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")

@@ -7,7 +7,7 @@ end
 
 function __geolocate_command
     set -l words (commandline -opc)
-    set -l paths 'predict' 'query' 'embed' 'evaluate' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'doctor'
+    set -l paths 'predict' 'query' 'embed' 'evaluate' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'cache' 'cache clear' 'cache info' 'doctor'
     if set -q words[3]; and contains -- "$words[2] $words[3]" $paths
         echo "$words[2] $words[3]"
     else if set -q words[2]; and contains -- $words[2] $paths
@@ -29,6 +29,7 @@ complete -c geolocate -n __geolocate_at_first_word -a train -d 'Train heads and 
 complete -c geolocate -n __geolocate_at_first_word -a explain -d 'Tell why a photo is placed where it is, by concepts'
 complete -c geolocate -n __geolocate_at_first_word -a export -d 'Export torch encoders to an ONNX bundle, parity enforced'
 complete -c geolocate -n __geolocate_at_first_word -a models -d 'List, add, check, remove and pull bundles'
+complete -c geolocate -n __geolocate_at_first_word -a cache -d 'What is kept of earlier runs: where, how much, and away with it'
 complete -c geolocate -n __geolocate_at_first_word -a doctor -d 'Tell what works on this machine, what does not, and the fix'
 complete -c geolocate -n __geolocate_at_first_word -l version -d 'Show the version and exit'
 
@@ -257,6 +258,17 @@ complete -c geolocate -n '__geolocate_in models remove' -s y -l yes -d 'Do not a
 complete -c geolocate -n '__geolocate_in models remove' -s h -l help -d 'Show this message and exit'
 
 complete -c geolocate -n '__geolocate_in models verify' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in cache' -f -a 'clear info'
+complete -c geolocate -n '__geolocate_in cache' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in cache clear' -f -a 'places embeddings galleries bottlenecks downloads'
+complete -c geolocate -n '__geolocate_in cache clear' -s y -l yes -d 'Do not ask'
+complete -c geolocate -n '__geolocate_in cache clear' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in cache info' -f
+complete -c geolocate -n '__geolocate_in cache info' -l json -d 'JSON in place of text'
+complete -c geolocate -n '__geolocate_in cache info' -s h -l help -d 'Show this message and exit'
 
 complete -c geolocate -n '__geolocate_in doctor' -f
 complete -c geolocate -n '__geolocate_in doctor' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle
@@ -30,6 +29,7 @@ from geolocate.errors import BundlePartMissing, ExtraMissing
 from geolocate.gallery import Gallery
 from geolocate.gallery_concepts import GalleryConcepts
 from geolocate.places import PlaceIndex
+from geolocate.private_files import cache_root, make_private_folder
 
 #: L1 strength, as a share of the one that leaves a country no concept; leaves about 25 of 200 concepts.
 STRENGTH = 0.25
@@ -130,7 +130,7 @@ class Bottleneck:
 
 def cache_folder() -> Path:
     """Where fitted layers are kept."""
-    return platformdirs.user_cache_path("geolocate", appauthor=False) / "bottlenecks"
+    return cache_root() / "bottlenecks"
 
 
 def open_bottleneck(
@@ -275,7 +275,7 @@ def _spread_out(values: Floats, columns: NDArray[np.intp], size: int) -> Floats:
 
 
 def _save(entry: Path, layer: Bottleneck) -> None:
-    entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(entry.parent)
     descriptor, scratch = tempfile.mkstemp(prefix=".fitting-", suffix=".npz", dir=entry.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -7,14 +7,18 @@ begins; a full or read-only disk is said once.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from geolocate.private_files import make_private_file, make_private_folder
+
 #: How long a run waits for another one that is writing.
 BUSY_TIMEOUT_S = 30.0
+#: What SQLite keeps beside a file, and what a damaged one is renamed to.
+SIDE_SUFFIXES = ("-wal", "-shm", "-journal")
+DAMAGED_SUFFIX = ".damaged"
 
 
 class CacheFile:
@@ -86,9 +90,13 @@ class CacheFile:
             self._connection = None
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its side files the permissions of the main file.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private_folder(self._path.parent)
+        # SQLite gives its side files the permissions of the main file; those of a killed run may be older.
+        make_private_file(self._path)
+        for suffix in SIDE_SUFFIXES:
+            side = self._path.with_name(self._path.name + suffix)
+            if side.exists():
+                make_private_file(side)
         # Each statement is its own transaction; the caller holds a lock across threads.
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -108,10 +116,10 @@ class CacheFile:
     def _set_aside(self) -> None:
         """The file is damaged: it goes out of the way and a new one begins."""
         self.close()
-        aside = self._path.with_name(self._path.name + ".damaged")
+        aside = self._path.with_name(self._path.name + DAMAGED_SUFFIX)
         try:
             self._path.replace(aside)
-            for suffix in ("-wal", "-shm"):
+            for suffix in SIDE_SUFFIXES:
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             self._connection = self._open()
         except (OSError, sqlite3.Error) as error:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from geolocate.bundle import LOCATION_ENCODER, Bundle, sha256_of
@@ -24,6 +23,7 @@ from geolocate.equal_earth import project
 from geolocate.errors import BundleDamaged, GalleryError
 from geolocate.gallery import Gallery, are_unit_vectors
 from geolocate.gallery_csv import read_gallery
+from geolocate.private_files import cache_root, make_private_file, make_private_folder
 from geolocate.session import LocationEncoder
 
 #: Points that are embedded at once.
@@ -31,12 +31,14 @@ BLOCK = 4096
 #: Changes with the layout of an entry and the rules of reading galleries, so that no older entry is taken.
 CACHE_VERSION = 2
 
-COORDINATES, WEIGHTS, EMBEDDINGS = "coordinates.npy", "weights.npy", "embeddings.npy"
+PARTS = COORDINATES, WEIGHTS, EMBEDDINGS = "coordinates.npy", "weights.npy", "embeddings.npy"
+#: Begins the names of entries that are being made.
+BUILDING_PREFIX = ".building-"
 
 
 def cache_folder() -> Path:
     """Where embedded galleries are kept."""
-    return platformdirs.user_cache_path("geolocate", appauthor=False) / "galleries"
+    return cache_root() / "galleries"
 
 
 def open_gallery(
@@ -76,8 +78,10 @@ def open_gallery(
     encoder = LocationEncoder(bundle, device)
     scratch = None
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder))
+        make_private_folder(folder)
+        scratch = Path(tempfile.mkdtemp(prefix=BUILDING_PREFIX, dir=folder))
+        for name in PARTS:
+            make_private_file(scratch / name)
         embeddings = np.lib.format.open_memmap(
             scratch / EMBEDDINGS,
             mode="w+",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from geolocate.cache_file import CacheFile
+from geolocate.private_files import cache_root
 
 #: Another layout, or other rules of decoding, take another file name.
 CACHE_NAME = "embeddings-1.sqlite3"
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS embeddings (
 
 def default_cache_path() -> Path:
     """Where the cache lives unless told otherwise."""
-    return platformdirs.user_cache_path("geolocate", appauthor=False) / CACHE_NAME
+    return cache_root() / CACHE_NAME
 
 
 class EmbeddingCache:

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import platformdirs
-
 from geolocate.cache_file import CacheFile
+from geolocate.private_files import cache_root
 from geolocate.records import Place, Position
 
 #: Another layout takes another file name.
@@ -33,7 +32,7 @@ CREATE TABLE IF NOT EXISTS answers (
 
 def default_cache_path() -> Path:
     """Where the cache lives unless told otherwise."""
-    return platformdirs.user_cache_path("geolocate", appauthor=False) / CACHE_NAME
+    return cache_root() / CACHE_NAME
 
 
 class AnswerCache:

@@ -32,6 +32,9 @@ COMMANDS = {
         "geolocate.cli.export", "Export torch encoders to an ONNX bundle, parity enforced."
     ),
     "models": LazyCommand("geolocate.cli.models", "List, add, check, remove and pull bundles."),
+    "cache": LazyCommand(
+        "geolocate.cli.cache", "What is kept of earlier runs: where, how much, and away with it."
+    ),
     "doctor": LazyCommand(
         "geolocate.cli.doctor", "Tell what works on this machine, what does not, and the fix."
     ),

@@ -102,9 +102,9 @@ def pull_command(
 
 def weights_folder() -> Path:
     """Where fetched weights are kept until their bundle is built, and after."""
-    import platformdirs
+    from geolocate.private_files import cache_root
 
-    return platformdirs.user_cache_path("geolocate", appauthor=False) / FETCHED_FOLDER
+    return cache_root() / FETCHED_FOLDER
 
 
 def _require_extra(heads: Path | None) -> None:
