@@ -80,6 +80,8 @@ class Graph:
             result: list[NDArray[np.float32]] = self.session.run(
                 list(outputs), self._constants | dict(inputs)
             )
+        except MemoryError:  # Python's own
+            raise
         except Exception as error:  # ONNX Runtime has no common base class of its exceptions
             if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
                 raise MemoryError(_first_line(error)) from error

@@ -160,7 +160,7 @@ def test_another_fault_of_the_runtime_is_not_taken_for_a_lack_of_memory(
             raise Fail("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned")
 
     monkeypatch.setattr(broken._encoders.image_encoder.graph, "session", Broken())
-    with pytest.raises(Fail):
+    with pytest.raises(BundleDamaged, match="cannot be run"):
         list(broken.locate([drawn_photos]))
 
 
