@@ -1,4 +1,8 @@
-"""Downloads of files whose size and SHA-256 are known beforehand, taken up again where a run was cut off."""
+"""Downloads of files whose size and SHA-256 are known beforehand, taken up again where a run was cut off.
+
+The hash decides whether a file is taken, wherever it came from; so mirrors, proxies of the environment and
+redirects are followed, but none out of HTTPS, where everyone on the way could see what is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ import http.client
 import os
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from geolocate.bundle import sha256_of
 from geolocate.errors import OutputError, WeightsError
+from geolocate.private_files import make_private_file, make_private_folder
 from geolocate.published import PinnedFile
 
 CHUNK_BYTES = 2**20
@@ -25,8 +31,37 @@ PARTIAL_SUFFIX = ".partial"
 
 PARTIAL_CONTENT, NO_SUCH_RANGE = 206, 416
 
+#: Where a file may come from; plain HTTP only where the user names such a mirror.
+SCHEMES = ("https", "http")
+
 Open = Callable[..., Any]
 Advance = Callable[[int], object]
+
+
+class SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from HTTPS to anything else."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The request that follows; raises WeightsError where it would be in the clear."""
+        scheme = urllib.parse.urlsplit(newurl).scheme.lower()
+        if scheme not in SCHEMES or (req.type == "https" and scheme != "https"):
+            raise WeightsError(
+                f"{req.full_url}: the server redirects to {scheme or 'nowhere'}, which is refused"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def open_safely(request: urllib.request.Request, *, timeout: float) -> Any:
+    """As `urllib.request.urlopen`, with :class:`SafeRedirects`."""
+    return urllib.request.build_opener(SafeRedirects).open(request, timeout=timeout)
 
 
 def missing_bytes(file: PinnedFile, folder: Path) -> int:
@@ -42,7 +77,7 @@ def fetch(
     folder: Path,
     *,
     advance: Advance = lambda count: None,
-    open_url: Open = urllib.request.urlopen,
+    open_url: Open = open_safely,
     wait: Callable[[float], None] = time.sleep,
 ) -> Path:
     """Brings a file into a folder, unless it is there; what an earlier run brought is not fetched again.
@@ -53,12 +88,15 @@ def fetch(
         wait: takes seconds.
 
     Raises:
-        WeightsError: the server cannot be reached or refuses, or what came is another file.
+        WeightsError: the server cannot be reached or refuses, or what came is another file, twice where it
+            was pieced together from two runs.
         OutputError: the folder cannot be written.
     """
+    if urllib.parse.urlsplit(file.url).scheme.lower() not in SCHEMES:
+        raise WeightsError(f"{file.url} is no address that files are fetched from: {' or '.join(SCHEMES)}")
     target, partial = folder / file.name, folder / (file.name + PARTIAL_SUFFIX)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         if target.is_file() and target.stat().st_size == file.size and sha256_of(target) == file.sha256:
             advance(file.size)
             return target
@@ -66,7 +104,13 @@ def fetch(
             partial.unlink()
         present = partial.stat().st_size if partial.is_file() else 0
         advance(present)
+        make_private_file(partial)
         _bring(file, partial, advance, open_url, wait)
+        if sha256_of(partial) != file.sha256 and present:  # the file there is another than the one begun here
+            partial.unlink()
+            advance(-file.size)
+            make_private_file(partial)
+            _bring(file, partial, advance, open_url, wait)
         if sha256_of(partial) != file.sha256:
             partial.unlink()
             raise WeightsError(f"{file.url} is not the file it has to be: its SHA-256 is another one")
@@ -109,6 +153,16 @@ def _bring(
             wait(RETRY_WAIT_S * failures)
 
 
+def _goes_on(response: Any, present: int) -> bool:
+    """Whether an answer begins where the file here ends."""
+    if response.status != PARTIAL_CONTENT:
+        return False
+    extent = response.headers.get("Content-Range", "")
+    if not extent.startswith(f"bytes {present}-"):
+        raise _NetworkError(OSError(f"the server sends another part than asked for: {ascii(extent)[:60]}"))
+    return True
+
+
 def _is_offline(problem: Exception | str) -> bool:
     return isinstance(problem, urllib.error.URLError) and not isinstance(problem, urllib.error.HTTPError)
 
@@ -133,7 +187,7 @@ def _bring_some(file: PinnedFile, partial: Path, present: int, advance: Advance,
     except (OSError, http.client.HTTPException) as error:
         raise _NetworkError(error) from error
     with response:
-        if response.status != PARTIAL_CONTENT and present:  # the server starts over, so do we
+        if present and not _goes_on(response, present):  # the server starts over, so do we
             advance(-present)
             present = 0
         with partial.open("ab" if present else "wb") as output:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import stat
 import threading
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from geolocate.errors import OutputError, WeightsError
-from geolocate.pinned_download import PARTIAL_SUFFIX, fetch, missing_bytes
+from geolocate.pinned_download import PARTIAL_SUFFIX, SafeRedirects, fetch, missing_bytes
 from geolocate.published import GEOCLIP, HUB_ENDPOINT_VARIABLE, PinnedFile
 
 CONTENT = bytes(range(256)) * 20_000
@@ -27,6 +31,9 @@ class Server(ThreadingHTTPServer):
         self.cut_after: list[int] = []
         self.refuse: list[int] = []
         self.ranges = True
+        self.redirect: str | None = None
+        self.shift = 0
+        self.more = b""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,7 +47,15 @@ class Handler(BaseHTTPRequestHandler):
             return
         start = int(wanted[6:-1]) if wanted and self.server.ranges else 0
         body = CONTENT[start:]
+        if self.server.redirect is not None:
+            self.send_response(302)
+            self.send_header("Location", self.server.redirect)
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
+        if start:
+            begin = start + self.server.shift
+            self.send_header("Content-Range", f"bytes {begin}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         cut = self.server.cut_after.pop(0) if self.server.cut_after else len(body)
@@ -134,6 +149,87 @@ def test_another_file_is_refused_and_not_kept(server: Server, file: PinnedFile, 
     with pytest.raises(WeightsError, match="SHA-256"):
         fetch(replace(file, sha256="0" * 64), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("begun", [b"of another day" * 1000, CONTENT[:1000] + b"x" + CONTENT[1001:5000]])
+def test_what_was_begun_with_another_file_is_thrown_away_and_fetched_whole_once(
+    server: Server, file: PinnedFile, tmp_path: Path, begun: bytes
+) -> None:
+    (tmp_path / ("weights" + PARTIAL_SUFFIX)).write_bytes(begun)
+    told: list[int] = []
+    assert fetch(file, tmp_path, advance=told.append).read_bytes() == CONTENT
+    assert server.asked == [f"bytes={len(begun)}-", None]
+    assert sum(told) == len(CONTENT)
+    (tmp_path / "weights").rename(tmp_path / ("weights" + PARTIAL_SUFFIX))
+    with pytest.raises(WeightsError, match="SHA-256"):
+        fetch(replace(file, sha256="0" * 64), tmp_path)
+    assert len(server.asked) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_part_than_asked_for_is_not_appended(
+    server: Server, file: PinnedFile, tmp_path: Path
+) -> None:
+    server.shift = 1
+    partial = tmp_path / ("weights" + PARTIAL_SUFFIX)
+    partial.write_bytes(CONTENT[:1000])
+    with pytest.raises(WeightsError, match="another part than asked for"):
+        fetch(file, tmp_path, wait=no_wait)
+    assert partial.read_bytes() == CONTENT[:1000]
+
+
+def test_a_shorter_and_a_longer_file_are_refused(server: Server, file: PinnedFile, tmp_path: Path) -> None:
+    server.more = b"\0" * 2_000_000
+    assert fetch(file, tmp_path / "a").stat().st_size == len(CONTENT)  # the rest is never read
+    longer = replace(file, size=len(CONTENT) + 3_000_000)
+    with pytest.raises(WeightsError, match="cannot be fetched"):
+        fetch(longer, tmp_path / "b", wait=no_wait)
+    assert not (tmp_path / "b" / "weights").exists()
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "//"])
+def test_a_redirect_to_anything_but_the_web_is_refused(
+    server: Server, file: PinnedFile, tmp_path: Path, target: str
+) -> None:
+    server.redirect = target
+    with pytest.raises(WeightsError):
+        fetch(file, tmp_path, wait=no_wait)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_redirect_out_of_https_is_refused_and_within_it_followed() -> None:
+    redirects, headers = SafeRedirects(), HTTPMessage()
+    asked = urllib.request.Request("https://hub.example/weights")
+    body = io.BytesIO()
+    followed = redirects.redirect_request(asked, body, 302, "Found", headers, "https://cdn.example/w")
+    assert followed is not None
+    assert followed.full_url == "https://cdn.example/w"
+    with pytest.raises(WeightsError, match="redirects to http, which is refused"):
+        redirects.redirect_request(asked, body, 302, "Found", headers, "http://cdn.example/w")
+
+
+def test_an_address_that_is_not_on_the_web_is_refused(file: PinnedFile, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match="https or http"):
+        fetch(replace(file, url=(tmp_path / "source").as_uri()), tmp_path / "cache")
+
+
+def test_the_proxy_of_the_environment_is_asked_and_the_hash_holds_there_too(
+    server: Server, file: PinnedFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_address[1]}")
+    far = replace(file, url="http://hub.example/weights")
+    assert fetch(far, tmp_path / "a").read_bytes() == CONTENT
+    with pytest.raises(WeightsError, match="SHA-256"):
+        fetch(replace(far, sha256="0" * 64), tmp_path / "b")
+
+
+def test_what_is_fetched_is_readable_by_its_user_alone(file: PinnedFile, tmp_path: Path) -> None:
+    path = fetch(file, tmp_path / "cache")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_no_more_is_read_than_the_file_has(server: Server, file: PinnedFile, tmp_path: Path) -> None:
