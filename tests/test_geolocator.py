@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from geolocate import Geolocator
-from geolocate.errors import BundlePartMissing, DeviceError, UsageError
+from geolocate.errors import BundleDamaged, BundlePartMissing, DeviceError, UsageError
 from geolocate.geodesic import geodesic_km
 from geolocate.records import Position, Prediction
 from geolocate.session import Embedded
