@@ -29,7 +29,7 @@ NOTE_DUPLICATE = "duplicate"
 
 def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[str | DecodedItem]:
     """The photos that are not skipped; one that came before, be it among those, as an item that says so."""
-    seen = SeenPhotos()
+    seen = SeenPhotos(REMEMBERED_PHOTOS)
     for photo in photos:
         original = seen.original(photo)
         if not skip(photo):
@@ -62,7 +62,8 @@ class SeenPhotos:
     def __init__(self, remembered: int = REMEMBERED_PHOTOS) -> None:
         self._remembered = remembered
         self._by_state: OrderedDict[_State, _Photo] = OrderedDict()
-        self._by_size: dict[int, list[_Photo]] = {}
+        #: By size, then by hash; None is that of the first of its size until another comes.
+        self._by_size: dict[int, dict[bytes | None, _Photo]] = {}
 
     def original(self, path: str) -> str | None:
         """The earlier photo that is the same file as this one, or a copy of it; None for a new one.
@@ -83,31 +84,31 @@ class SeenPhotos:
 
     def _copy(self, photo: _Photo) -> _Photo | None:
         """An earlier photo with the content of this one."""
-        if not 0 < photo.state.size <= MAX_COMPARED_BYTES:
+        same_size = self._by_size.get(photo.state.size)
+        if not same_size or not 0 < photo.state.size <= MAX_COMPARED_BYTES:
             return None
-        for other in list(self._by_size.get(photo.state.size, ())):
-            if other.digest is None:
-                if _state(other.path) != other.state:  # changed since: it is no measure of anything
-                    self._forget(other)
-                    continue
-                other.digest = _digest(other.path)
-            photo.digest = photo.digest or _digest(photo.path)
-            if photo.digest is not None and photo.digest == other.digest:
-                return other
-        return None
+        if (first := same_size.pop(None, None)) is not None:
+            if _state(first.path) == first.state:
+                first.digest = _digest(first.path)
+                same_size.setdefault(first.digest, first)
+            else:  # changed since: it is no measure of anything
+                del self._by_state[first.state]
+        photo.digest = _digest(photo.path)
+        return None if photo.digest is None else same_size.get(photo.digest)
 
     def _remember(self, photo: _Photo) -> None:
         self._by_state[photo.state] = photo
-        self._by_size.setdefault(photo.state.size, []).append(photo)
+        self._by_size.setdefault(photo.state.size, {}).setdefault(photo.digest, photo)
         if len(self._by_state) > self._remembered:
             self._forget(next(iter(self._by_state.values())))
 
     def _forget(self, photo: _Photo) -> None:
         del self._by_state[photo.state]
-        same_size = self._by_size[photo.state.size]
-        same_size.remove(photo)
+        same_size = self._by_size.get(photo.state.size, {})
+        if same_size.get(photo.digest) is photo:
+            del same_size[photo.digest]
         if not same_size:
-            del self._by_size[photo.state.size]
+            self._by_size.pop(photo.state.size, None)
 
 
 def _state(path: str) -> _State | None:

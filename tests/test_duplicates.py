@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from geolocate import duplicates
 from geolocate.decoded_item import DecodedItem, DecodeOptions
 from geolocate.duplicates import NOTE_DUPLICATE, Recent, SeenPhotos, told_apart
 from geolocate.geolocator import Geolocator
@@ -48,6 +49,21 @@ def test_files_of_one_size_and_other_content_are_other_photos(tmp_path: Path) ->
         path.write_bytes(b"\xff\xd8\xff" + bytes([number]) * 100)
         assert seen.original(os.fspath(path)) is None
     assert seen.original(copied(os.fspath(tmp_path / "3.jpg"), "x.jpg")) == os.fspath(tmp_path / "3.jpg")
+
+
+def test_of_many_files_of_one_size_each_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bitmaps and thumbnails have one size by the thousand: none is held against each of the others."""
+    looked_at: list[str] = []
+    for name in ("_state", "_digest"):
+        real = getattr(duplicates, name)
+        monkeypatch.setattr(duplicates, name, lambda path, real=real: looked_at.append(path) or real(path))
+    seen = SeenPhotos()
+    paths = [os.fspath(tmp_path / f"{number:03}.bmp") for number in range(200)]
+    for path in paths:
+        Path(path).write_text(path)
+        assert seen.original(path) is None
+    assert len(looked_at) <= 2 * len(paths) + 1
+    assert seen.original(copied(paths[7], "copy.bmp")) == paths[7]
 
 
 def test_no_file_is_read_while_no_two_have_one_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
