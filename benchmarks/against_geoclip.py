@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peers import gallery_locations, load_geoclip
 from PIL import Image
 
 from geolocate.bundle import load_bundle
@@ -35,18 +35,6 @@ LOGIT_TOLERANCE = 0.02
 PROBABILITY_TOLERANCE = 0.02
 
 
-def load_geoclip(clip_weights: Path) -> Any:
-    """The package's own model over weights in a local folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import geoclip
-        import transformers
-
-        processor = transformers.CLIPImageProcessor()
-        transformers.AutoProcessor.from_pretrained = classmethod(lambda *_, **__: processor)
-        return geoclip.GeoCLIP(clip_path=str(clip_weights)).eval()
-
-
 def reference(theirs: Any, image: Image.Image, locations: torch.Tensor) -> NDArray[np.float64]:
     """geoclip's logits over its gallery rows (R,); `locations` (R, d) are its own, embedded once."""
     with torch.inference_mode():
@@ -54,13 +42,6 @@ def reference(theirs: Any, image: Image.Image, locations: torch.Tensor) -> NDArr
         embedding = torch.nn.functional.normalize(theirs.image_encoder(pixels), dim=1)
         logits: NDArray[np.float64] = (theirs.logit_scale.exp() * embedding @ locations.T)[0].double().numpy()
     return logits
-
-
-def gallery_locations(theirs: Any) -> torch.Tensor:
-    """Normalised embeddings of geoclip's gallery rows (R, d)."""
-    with torch.inference_mode():
-        blocks = [theirs.location_encoder(part) for part in theirs.gps_gallery.split(4096)]
-    return torch.nn.functional.normalize(torch.cat(blocks), dim=1)
 
 
 def compare(

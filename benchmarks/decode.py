@@ -2,8 +2,7 @@
 
     python benchmarks/decode.py [--photos N] [--megapixels M] [--formats]
 
-The photo is generated with the statistics of natural ones (amplitude falls as 1/frequency), so that the
-entropy decoder has about as much to do as with a camera's file; nothing is downloaded.
+The photo is generated (see `natural_photos.py`); nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -18,30 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
+from natural_photos import JPEG_QUALITY, natural_photo
 
 from geolocate.exif import read_exif
 from geolocate.photos import decode_photo
 
 SIZE = 224
-
-
-def natural_photo(megapixels: float, seed: int = 7) -> Image.Image:
-    """4:3, RGB: noise whose amplitude falls as 1/frequency, with correlated channels."""
-    width = 16 * round((megapixels * 1e6 * 4 / 3) ** 0.5 / 16)
-    height = width * 3 // 4
-    random = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
-    frequency[0, 0] = 1
-    layers = []
-    for _ in range(3):
-        spectrum = np.fft.rfft2(random.standard_normal((height, width), dtype=np.float32)) / frequency
-        spectrum[0, 0] = 0
-        layer = np.fft.irfft2(spectrum, (height, width))
-        layers.append((layer / layer.std()).astype(np.float32))
-    channels = [128 + 50 * layers[0] + 12 * layer for layer in (layers[1], 0 * layers[0], layers[2])]
-    return Image.fromarray(np.clip(np.stack(channels, axis=-1), 0, 255).astype(np.uint8))
 
 
 def median_ms(call: Callable[[], object], repeats: int) -> float:
@@ -67,7 +48,7 @@ def main() -> None:
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.jpg"
-        photo.save(path, quality=90)
+        photo.save(path, quality=JPEG_QUALITY)
         megabytes = path.stat().st_size / 1e6
         print(f"{photo.width} x {photo.height} JPEG, {megabytes:.1f} MB, to {SIZE} x {SIZE}")
 
