@@ -1,13 +1,14 @@
 """CLIP weights from the hub, an open_clip or OpenAI file, an open_clip or Hugging Face folder.
 
 All become the state of open_clip's towers, key by key: a key that is unknown, missing or of another size is
-an error, never passed over. No file is unpickled beyond plain tensors.
+an error, never passed over. No file is unpickled beyond plain tensors. OpenAI's own files are TorchScript
+archives, whose code runs when torch reads them: only those are read whose SHA-256 OpenAI gave.
 """
 
 from __future__ import annotations
 
-import json
 import pickle
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from geolocate.bundle import sha256_of
 from geolocate.errors import WeightsError
+from geolocate.untrusted_json import parse_json
 from geolocate_export.huggingface_clip import convert_state, read_config
 from geolocate_export.model import ImageConfig, vision_tower
 from geolocate_export.text import TextConfig, text_tower
@@ -29,8 +32,11 @@ from geolocate_export.text import TextConfig, text_tower
 GEOCLIP_BACKBONE, OPENAI = "ViT-L-14-quickgelu", "openai"
 #: Settings that OpenAI's archives keep among the weights.
 OPENAI_SETTINGS = frozenset({"input_resolution", "context_length", "vocab_size"})
+_DIGEST = re.compile(r"/clip/models/([0-9a-f]{64})/")
 #: What a whole CLIP model has beside its towers: the scale of its own contrast, which nothing here uses.
 CONTRAST_KEYS = frozenset({"logit_scale", "logit_bias"})
+#: What is read of a configuration; the largest have a few kilobytes.
+MAX_JSON_BYTES = 2**20
 VISION_PREFIX, TEXT_PREFIX = "visual.", "text."
 
 OPEN_CLIP_FOLDER = ("open_clip_config.json", ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"))
@@ -127,6 +133,11 @@ def read_state(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         if _is_torchscript(path):
+            if sha256_of(path) not in openai_archives():
+                raise WeightsError(
+                    f"{path.name} is a TorchScript archive, and none of OpenAI's: its code would run when it "
+                    "is read; save its state_dict() as safetensors where you trust it"
+                )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch.jit is on its way out, OpenAI's files stay
                 archive: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
@@ -148,8 +159,18 @@ def read_state(path: Path) -> State:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
+def openai_archives() -> frozenset[str]:
+    """SHA-256 of the archives that OpenAI published: they stand in their addresses, which open_clip has."""
+    addresses = (
+        open_clip.get_pretrained_url(model, tag)
+        for model, tag in open_clip.list_pretrained()
+        if tag == OPENAI
+    )
+    return frozenset(digest for url in addresses for digest in _DIGEST.findall(url))
+
+
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive; its reader runs no Python."""
+    """Whether a file is a TorchScript archive; looks at its list of parts alone."""
     try:
         return "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records()
     except RuntimeError:
@@ -222,7 +243,8 @@ def _weights_file(folder: Path, names: tuple[str, ...]) -> Path:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        described = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:  # may be a link: the hub client's folders consist of them
+            described = parse_json(file.read(MAX_JSON_BYTES))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(described, dict):

@@ -175,7 +175,7 @@ def make_targets(
             arrays[2][part] = _coarse(maps, grid)
             progress(part.stop)
         finished.write_text(recipe, encoding="utf-8")
-    return Targets(*(np.load(name, mmap_mode="r") for name in names))
+    return Targets(*(np.load(name, mmap_mode="r", allow_pickle=False) for name in names))
 
 
 def _coarse(maps: Floats, grid: int) -> Floats:

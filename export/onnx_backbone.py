@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,12 +27,13 @@ import onnx.inliner
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto
+from onnx import ModelProto, TensorProto
 from torch import Tensor, nn
 
 from geolocate.bundle import sha256_of
 from geolocate.device import CPU_PROVIDER, CUDA_PROVIDER, cuda_problem
 from geolocate.errors import WeightsError
+from geolocate.graph_check import STANDARD_DOMAINS, GraphRefused, check_graph
 from geolocate.manifest import MAX_IMAGE_SIZE, MAX_WIDTH, RESIZE_RULE
 
 #: Every key that the JSON may have; of the last two pairs one is given.
@@ -54,10 +55,6 @@ KEYS = (
 RESIZE_NAMES = ("shortest side, bicubic, centre crop", RESIZE_RULE)
 MAX_JSON_BYTES = 2**16
 MAX_GRAPH_BYTES = 2**31 - 1
-#: Operators that repeat a graph: an image encoder needs none, and a count in the file could run for ever.
-LOOPS = frozenset(("Loop", "Scan"))
-#: Domains of the standard operators.
-STANDARD_DOMAINS = ("", "ai.onnx")
 PIXEL_MAX = 255.0
 #: What a photo's features may differ by, as a share of their largest, when it stands in another batch.
 MAX_BATCH_DIFFERENCE = 1e-3
@@ -181,22 +178,19 @@ def parse_graph(content: bytes, name: str) -> ModelProto:
         WeightsError: it is no graph, has weights outside the file, loops, or operators that are not standard.
     """
     try:
+        check_graph(content, STANDARD_DOMAINS)  # first of all: functions in functions would fill the memory
+    except GraphRefused as error:
+        raise WeightsError(f"{name} {error}") from error
+    try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # DecodeError, of a library that only onnx knows
         raise WeightsError(f"{name} is no ONNX graph") from error
     try:
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
-        if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
-            raise WeightsError(f"{name} keeps weights outside the file; save it with all of them inside")
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise WeightsError(f"{name} is no ONNX graph: {str(error).strip().splitlines()[0]}") from error
-    strange = {node.op_type for node in _nodes(model.graph) if node.domain not in STANDARD_DOMAINS}
-    if strange:
-        raise WeightsError(f"{name} has operators that are not standard: {', '.join(sorted(strange))}")
-    if any(node.op_type in LOOPS for node in _nodes(model.graph)):
-        raise WeightsError(f"{name} has a loop; export it with its loops unrolled")
     return model
 
 
@@ -343,26 +337,3 @@ def _try(tower: OnnxTower) -> None:
         raise WeightsError(f"{config.file} gives values that are not finite")
     if (together - alone).abs().max() > MAX_BATCH_DIFFERENCE * together.abs().max():
         raise WeightsError(f"{config.file} gives a photo other features beside another photo")
-
-
-def _nodes(graph: GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of subgraphs included."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(inner)
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """All constants, those of subgraphs and attributes included."""
-    yield from graph.initializer
-    sparse = list(graph.sparse_initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            sparse += (attribute.sparse_tensor, *attribute.sparse_tensors)
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _tensors(inner)
-    for constant in sparse:
-        yield from (constant.values, constant.indices)

@@ -15,6 +15,7 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from geolocate.bundle import sha256_of
 from geolocate.errors import WeightsError
 from geolocate_export import clip_weights
 from geolocate_export.clip_weights import ClipWeights, load_clip
@@ -113,7 +114,9 @@ def test_an_open_clip_file_gives_open_clips_own_features(
 
 
 @pytest.mark.usefixtures("known")
-def test_openais_torchscript_archive_is_read_without_running_it(clip: open_clip.CLIP, tmp_path: Path) -> None:
+def test_openais_torchscript_archive_is_read_and_any_other_refused(
+    clip: open_clip.CLIP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Archive(torch.nn.Module):
         """As OpenAI's: the towers in half precision with the settings among the weights."""
 
@@ -134,7 +137,51 @@ def test_openais_torchscript_archive_is_read_without_running_it(clip: open_clip.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, the format remains
         torch.jit.trace(Archive().eval(), torch.zeros(1, 3, 28, 28), check_trace=False).save(str(path))
+    with pytest.raises(WeightsError, match=r"ViT\.pt is a TorchScript archive, and none of OpenAI's"):
+        load_clip(path, "tiny")
+    monkeypatch.setattr(clip_weights, "openai_archives", lambda: {sha256_of(path)})
     assert torch.equal(features(load_clip(path, "tiny"))[0], open_clip_features(clip)[0])
+
+
+class Talking(torch.nn.Module):
+    """Runs code of its own when it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(2))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[Tensor, bool]:
+        return self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[Tensor, bool]) -> None:
+        print("the archive runs")
+        self.weight = state[0]
+        self.training = state[1]
+
+
+def test_an_archive_that_runs_code_when_it_is_read_is_not_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "weights.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Talking()).save(str(path))
+        torch.jit.load(str(path))
+        assert "the archive runs" in capfd.readouterr().out, "torch has become stricter"
+        with pytest.raises(WeightsError, match="TorchScript"):
+            clip_weights.read_state(path)
+    assert capfd.readouterr().out == ""
+
+
+def test_openais_hashes_are_those_of_its_addresses() -> None:
+    hashes = clip_weights.openai_archives()
+    assert len(hashes) >= 9
+    assert "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836" in hashes  # ViT-L/14
 
 
 def test_an_open_clip_folder_describes_itself(clip: open_clip.CLIP, tmp_path: Path) -> None:

@@ -247,6 +247,18 @@ def repeating() -> onnx.ModelProto:
     return model
 
 
+def doubling(levels: int) -> onnx.ModelProto:
+    """Functions that call the one before twice: 2^levels nodes once they are inlined."""
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    model = tiny_graph(node=helper.make_node(f"F{levels - 1}", ["x"], ["y"], domain="own"))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    for level in range(levels):
+        operator, domain = (f"F{level - 1}", "own") if level else ("Neg", "")
+        calls = [helper.make_node(operator, [a], [b], domain=domain) for a, b in (("x", "t"), ("t", "y"))]
+        model.functions.append(helper.make_function("own", f"F{level}", ["x"], ["y"], calls, opsets))
+    return model
+
+
 def mixing_batch_mates() -> onnx.ModelProto:
     model = tiny_graph(node=helper.make_node("Sub", ["x", "mean"], ["y"]))
     mean = helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0, 1, 2, 3], keepdims=1)
@@ -275,9 +287,10 @@ def endless() -> onnx.ModelProto:
         (external_in_an_attribute(sparse=True, function=False), "keeps weights outside the file"),
         (external_in_an_attribute(sparse=True, function=True), "keeps weights outside the file"),
         (repeating(), "has a loop"),
+        (doubling(40), "too deep|more than"),
         (
             tiny_graph(node=helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft")),
-            "no ONNX graph|Gelu",
+            "not standard: 'com.microsoft::Gelu'",
         ),
         (tiny_graph(batch=1), "batches of 1 only"),
         (mixing_batch_mates(), "beside another photo"),

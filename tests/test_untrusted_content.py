@@ -1,0 +1,109 @@
+"""Nothing that comes from outside is ever run: no pickle, no eval, no library of operators, in any module."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(path for folder in ("geolocate", "export") for path in (ROOT / folder).rglob("*.py"))
+#: Modules that read code or objects out of files.
+UNSAFE_MODULES = {"marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "pickletools", "runpy", "imp"}
+#: Calls by their last name, whatever they are called on.
+UNSAFE_CALLS = {
+    "Unpickler",
+    "register_custom_ops_library",
+    "load_library",
+    "load_state_dict_from_url",
+}
+#: Functions of the interpreter; a method of that name, as torch's `eval`, is another thing.
+UNSAFE_BUILTINS = {"eval", "exec", "compile", "__import__"}
+#: What these modules may do all the same, and why it is safe there.
+EXCEPTIONS = {
+    "export/clip_weights.py": {"torch.jit.load"},  # OpenAI's archives alone, by their SHA-256
+}
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` of such an expression; what is not a name in it is "?"."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def keyword(call: ast.Call, name: str) -> object:
+    value = next((word.value for word in call.keywords if word.arg == name), None)
+    return value.value if isinstance(value, ast.Constant) else None
+
+
+def unsafe(source: str, name: str = "geolocate/x.py") -> Iterator[str]:
+    """What a module does that could run content."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
+            )
+            yield from (module for module in modules if module.split(".")[0] in UNSAFE_MODULES)
+            names = {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
+            yield from (
+                f"{node.module}.{found}" for found in names & {"loads", "Unpickler"} if "pickle" in modules
+            )
+        if not isinstance(node, ast.Call):
+            continue
+        call = dotted(node.func)
+        last = call.rpartition(".")[2]
+        if call in EXCEPTIONS.get(name, ()):
+            continue
+        if last in UNSAFE_CALLS or call.removeprefix("builtins.") in UNSAFE_BUILTINS:
+            yield call
+        if call in (
+            "pickle.load",
+            "pickle.loads",
+            "os.system",
+            "os.popen",
+            "torch.jit.load",
+            "torch.hub.load",
+            "torch.package",
+        ):
+            yield call
+        if call == "torch.load" and keyword(node, "weights_only") is not True:
+            yield "torch.load without weights_only=True"
+        if call in ("np.load", "numpy.load") and keyword(node, "allow_pickle") is not False:
+            yield "np.load without allow_pickle=False"
+        if keyword(node, "allow_pickle") is True or keyword(node, "trust_remote_code") is True:
+            yield call
+        if keyword(node, "shell") is True:
+            yield f"{call} through a shell"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_runs_what_it_reads(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    assert list(unsafe(path.read_text(encoding="utf-8"), name)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import yaml",
+        "from joblib import load",
+        "import pickle; pickle.loads(data)",
+        "from pickle import loads",
+        "pickle.Unpickler(f).load()",
+        "np.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "torch.jit.load(path)",
+        "options.register_custom_ops_library(path)",
+        "eval(text)",
+        "builtins.exec(text)",
+        "subprocess.run(words, shell=True)",
+        "os.system(words)",
+    ],
+)
+def test_the_search_itself_finds_what_it_looks_for(source: str) -> None:
+    assert list(unsafe(source))
