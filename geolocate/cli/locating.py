@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -129,6 +128,8 @@ def locate_and_write(
                 size = geolocator.gallery.rows()
                 points = "1 point" if size == 1 else f"{size:,} points"
                 say(f"the gallery has {points}: --top-k {options.top_k} gives no more")
+            import importlib.metadata  # 16 ms, which help and completion would pay as well
+
             run = {
                 "program": f"geolocate {importlib.metadata.version('geolocate')}",
                 "inputs": inputs,
