@@ -184,13 +184,14 @@ class ConceptBank:
         self, scores: NDArray[np.float32], rows: NDArray[np.intp], count: int
     ) -> tuple[Concept, ...]:
         order = rows[np.argsort(-scores[rows], kind="stable")][: min(count, KEPT_CONCEPTS)]
-        return tuple(Concept(self.names[row], float(scores[row])) for row in order if scores[row] > 0)
+        above = (row for row in order if 0 < scores[row] < np.inf)
+        return tuple(Concept(self.names[row], float(scores[row])) for row in above)
 
 
 def _entry(concept: dict[str, Any]) -> ConceptEntry:
     auc, shown = concept.get("auc"), bool(concept.get("shown", True))
     return ConceptEntry(
-        name=_text(concept["name"], MAX_NAME),
+        name=_name(concept["name"]),
         category=_text(concept.get("category", ""), MAX_NAME),
         prompts=tuple(_text(prompt, MAX_PROMPT) for prompt in concept.get("prompts", ())),
         baseline=float(concept["baseline"]),
@@ -198,6 +199,13 @@ def _entry(concept: dict[str, Any]) -> ConceptEntry:
         shown=shown,
         shown_in_photos=bool(concept.get("shown_in_photos", shown)),
     )
+
+
+def _name(value: object) -> str:
+    name = _text(value, MAX_NAME)
+    if not name.strip():
+        raise ValueError("printable letters in a name")
+    return name
 
 
 def _text(value: object, most: int) -> str:

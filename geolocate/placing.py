@@ -113,7 +113,8 @@ class Placer:
         """The prediction of one photo; `sources` are the notes of the priors in its posterior."""
         truth = image.facts.position if image.facts else None
         notes = image.notes + (image.facts.notes if image.facts else ()) + sources
-        if not posterior.is_finite():
+        # A vector of zeros is like every place, and would get the commonest with all confidence.
+        if not posterior.is_finite() or (image.embedding is not None and not image.embedding.any()):
             error = "the model gave no number for this photo"
             return Prediction(image.photo, exif=truth, model=self._model, notes=notes, error=error)
         if wish.by == "country":

@@ -21,7 +21,7 @@ from geolocate.bundle import (
     read_bundle,
     write_manifest,
 )
-from geolocate.concepts import ConceptBank
+from geolocate.concepts import TRAINED, ConceptBank, ConceptEntry
 from geolocate.encoding import EncodedImage
 from geolocate.errors import BundleDamaged
 
@@ -113,3 +113,23 @@ def test_directions_that_are_no_numbers_are_refused(with_concepts: Path, value: 
     write_manifest(with_concepts, read_bundle(with_concepts).manifest)
     with pytest.raises(BundleDamaged):
         ConceptBank.from_bundle(load_bundle(with_concepts))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_number_is_left_out_and_the_others_stay(value: float) -> None:
+    entries = tuple(ConceptEntry(name, "", (), 0.0, None, True, True) for name in ("a", "b", "c"))
+    bank = ConceptBank(entries, np.eye(3, dtype=np.float32), TRAINED)
+    scores = np.array([0.2, value, 0.7], np.float32)
+    image = EncodedImage("a.jpg", np.ones(3, np.float32), scores)
+    assert [concept.name for concept in bank.strongest(image, 3)] == ["c", "a"]
+
+
+@pytest.mark.parametrize("name", ["two\nrows", "\x1b[31mred", "x" * 201, "", 7, None])
+def test_a_name_that_could_harm_a_row_or_a_terminal_is_refused(with_concepts: Path, name: object) -> None:
+    listed = json.loads((with_concepts / CONCEPTS).read_text(encoding="utf-8"))
+    listed["concepts"][0]["name"] = name
+    (with_concepts / CONCEPTS).write_text(json.dumps(listed), encoding="utf-8")
+    write_manifest(with_concepts, read_bundle(with_concepts).manifest)
+    with pytest.raises(BundleDamaged, match="printable letters") as caught:
+        ConceptBank.from_bundle(load_bundle(with_concepts))
+    assert str(caught.value).isprintable()

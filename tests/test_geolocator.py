@@ -99,15 +99,17 @@ def test_one_bad_photo_costs_one_row_and_keeps_its_place(
     assert predictions[3].candidates == alone.candidates
 
 
-def test_a_photo_for_which_the_model_gives_nan_does_not_take_its_batch_along(
-    starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0])
+@pytest.mark.filterwarnings("ignore:invalid value")  # numpy's remark on inf - inf
+def test_a_photo_for_which_the_model_gives_no_vector_does_not_take_its_batch_along(
+    starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     expected = list(starter.locate([drawn_photos]))
     encode = starter._encoders.image_encoder
 
     def with_nan(pixels: list[NDArray[np.uint8]], rows: int) -> Embedded:
         embedded = encode(pixels, rows)
-        embedded.embeddings[1:2] = np.nan
+        embedded.embeddings[1:2] = value
         return embedded
 
     monkeypatch.setattr(starter._encoders, "image_encoder", with_nan)
