@@ -162,7 +162,7 @@ def verify_command(model: str | None) -> int:
             continue
         _print(f"{folder}:")
         for name, problem in verify_bundle(bundle):
-            _print(f"  {name}: {problem or 'ok'}")
+            click.echo(printable(f"  {name}: {problem or 'ok'}"))
             wrong += problem is not None
     if wrong:
         say("1 file is not as it should be" if wrong == 1 else f"{wrong:,} files are not as they should be")
@@ -176,10 +176,12 @@ def verify_command(model: str | None) -> int:
 def add_command(source: Path, name: str | None, force: bool) -> None:
     """Install a bundle from a folder or a ZIP archive, such as one that was built on another machine.
 
-    Every file is checked against its SHA-256 before anything is installed; nothing in it is ever executed.
+    Every file is checked against its SHA-256 before anything is installed. No code in it is ever executed,
+    but its graphs are run: a bundle from a stranger is like a program from a stranger (see SECURITY.md).
     """
     from geolocate.bundle_store import add_bundle
 
+    say("a bundle is like a program: add only those of people whom you trust")
     with byte_bar("copying") as bar:
         bundle = add_bundle(source, name=name, force=force, start=bar.start, advance=bar.advance)
     say(f"added {bundle.path.name} ({size_text(_size(bundle.manifest))}) to {bundle.path.parent}")
@@ -233,7 +235,7 @@ def _print_columns(table: Sequence[tuple[str, ...]]) -> None:
 def _print_facts(facts: dict[str, str], indent: str = "") -> None:
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        _print(f"{indent}{name.ljust(width)}  {value}")
+        click.echo(printable(f"{indent}{name.ljust(width)}  {value}"))  # no line of its own making
 
 
 def _print_json(value: Any) -> None:

@@ -138,7 +138,7 @@ naming_options = together(
         cls=EnvironmentOption,
         envvar="GEOLOCATE_GEOCODER_KEY",
         metavar="KEY",
-        help="Your key for that service.",
+        help="Your key for that service; the variable keeps it from other users, who can see command lines.",
     ),
     click.option(
         "--geocoder-domain",

@@ -115,6 +115,15 @@ def test_a_manifest_cannot_steer_the_terminal(tmp_path: Path) -> None:
         assert not {"\x1b", "\x07", "\x9b"} & set(output)
 
 
+def test_neither_a_manifest_nor_a_file_name_can_make_lines_of_its_own(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "b", accuracy={"a": "1\nlicence  MIT"})
+    (folder / "x: ok\n  CARD.md").touch()
+    assert run("info", folder)[1].count("\nlicence") == 1
+    lines = run("verify", folder)[1].splitlines()
+    assert len(lines) == 1 + 4
+    assert lines[-1].endswith("is not listed in the manifest")
+
+
 def test_verify_names_each_file_and_ends_with_1_if_anything_is_wrong(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path / "b")
     status, output, message = run("verify", folder)
@@ -144,7 +153,9 @@ def test_a_bundle_is_added_from_an_archive_and_removed_when_asked_twice(tmp_path
     archive = zipped(make_bundle(tmp_path / "b"), tmp_path / "b.zip", "mine/")
     status, output, message = run("add", archive)
     assert (status, output) == (0, "")
-    assert message == f"geolocate: added mine (5.0 kB) to {home}\n"
+    warning, added = message.splitlines()
+    assert warning == "geolocate: a bundle is like a program: add only those of people whom you trust"
+    assert added == f"geolocate: added mine (5.0 kB) to {home}"
     status, _, message = run("add", archive)
     assert status == 1
     assert "--force" in message
@@ -165,12 +176,17 @@ def test_what_cannot_be_removed_or_found_is_one_line() -> None:
         ("remove", "no", "-y"),
         ("info", "no"),
         ("verify", "no"),
-        ("add", "no"),
     ):
         status, output, message = run(*words)
         assert (status, output) == (1, "")
         assert message.startswith("geolocate: ")
         assert message.count("\n") == 1
+
+
+def test_what_cannot_be_added_is_one_line_after_the_warning() -> None:
+    status, output, message = run("add", "no")
+    assert (status, output) == (1, "")
+    assert message.splitlines()[1:] == ["geolocate: no does not exist"]
 
 
 def test_pull_says_what_it_takes_and_asks(tmp_path: Path, home: Path, quick_build: list[Path]) -> None:
