@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -105,20 +106,19 @@ def run(folder: Path, photos: Path, bundle: Path, count: int, what: str, *more: 
     return Run(count, what, wall_s, cpu_s, usage.ru_maxrss / 1e3, notes, process.returncode)
 
 
-def runs(folder: Path, photos: Path, bundle: Path, count: int) -> list[Run]:
-    """The whole run and both resumed ones; their outputs are the same, byte for byte."""
-    whole = run(folder, photos, bundle, count, "whole")
+def runs(folder: Path, photos: Path, bundle: Path, count: int) -> Iterator[Run]:
+    """Yields the whole run and both resumed ones; their outputs are the same, byte for byte."""
+    yield run(folder, photos, bundle, count, "whole")
     wanted = digests(folder)
     journal, kept = folder / "out.csv.journal", folder / f"{count}.journal"
     os.link(kept, journal)
-    replayed = run(folder, photos, bundle, count, "resumed from the whole journal", "--resume")
+    yield run(folder, photos, bundle, count, "resumed from the whole journal", "--resume")
     assert digests(folder) == wanted, "resumed from the whole journal, the outputs are others"
     os.truncate(kept, int(CUT_AT * kept.stat().st_size))
     os.link(kept, journal)
-    cut = run(folder, photos, bundle, count, f"resumed after {CUT_AT:.0%}", "--resume")
+    yield run(folder, photos, bundle, count, f"resumed after {CUT_AT:.0%}", "--resume")
     assert digests(folder) == wanted, "resumed from a part of the journal, the outputs are others"
     kept.unlink()
-    return [whole, replayed, cut]
 
 
 def digests(folder: Path) -> list[str]:
@@ -206,8 +206,8 @@ def main() -> None:
             for taken in runs(folder, photos, folder / "bundle", count):
                 figures.append(report(taken))
                 sys.stdout.flush()
-            if options.json:
-                options.json.write_text(json.dumps(figures) + "\n", encoding="utf-8")
+                if options.json:
+                    options.json.write_text(json.dumps(figures) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
