@@ -7,27 +7,18 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hostile.damaged_bundles import relisted
 from hostile.program import run
 
-from geolocate.bundle import MANIFEST_NAME, FileEntry, load_bundle, sha256_of
+from geolocate.bundle import MANIFEST_NAME, load_bundle
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A copy of the starter that a test may damage."""
     return Path(shutil.copytree(load_bundle("starter").path, tmp_path / "bundle"))
-
-
-def relisted(folder: Path, name: str, **changes: Any) -> None:
-    """Makes the manifest agree with a file that a test has replaced, and changes other entries."""
-    manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-    entry = FileEntry((folder / name).stat().st_size, sha256_of(folder / name))
-    manifest["files"][name] = {"size": entry.size, "sha256": entry.sha256}
-    manifest.update(changes)
-    (folder / MANIFEST_NAME).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def refusal(photo: Path, bundle: Path) -> str:
