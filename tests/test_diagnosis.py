@@ -6,15 +6,18 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from geolocate.diagnosis import examine, installation
-from geolocate.diagnosis.pace import describe_pace, draw_photo
+from geolocate.diagnosis.machine import describe_machine
+from geolocate.diagnosis.pace import describe_pace, draw_photo, ever_new
 from geolocate.diagnosis.questions import Answer, ask
 from geolocate.diagnosis.runtime import CPU_PROVIDER, describe_providers, describe_wheels
 from geolocate.diagnosis.worker import PROBE_GRAPH
+from geolocate.duplicates import SeenPhotos
 
 FakeRuntime = Callable[[str], None]
 
@@ -136,6 +139,18 @@ def test_an_extra_is_missing_with_its_line_or_there_with_its_versions(
     assert "installed without open_clip_torch, onnx" in findings["export"].text
 
 
+def test_the_threads_of_the_pipeline_are_told_with_what_limits_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in (("os.cpu_count", 64), ("usable_cpus", 4), ("usable_cores", 2)):
+        monkeypatch.setattr(f"geolocate.diagnosis.machine.{name}", lambda number=number: number)
+    monkeypatch.setattr("geolocate.diagnosis.machine.available_memory", lambda: 400 * 10**6)
+    processors, memory = describe_machine()
+    assert processors.text == (
+        "64 processors, of which affinity or the container leaves 4, 2 cores: "
+        "4 threads decode photos, 2 compute"
+    )
+    assert (memory.state, memory.text) == ("warning", "memory: 0.4 GB free for use")
+
+
 def test_the_environment_is_told_by_names_and_no_value_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEOLOCATE_GEOCODER_KEY", "secret-key")
     findings = installation.describe_program()
@@ -173,6 +188,12 @@ def test_the_pace_of_the_real_pipeline_is_measured() -> None:
     assert (values["name"], values["device"], values["precision"]) == ("starter", "cpu", "fp32")
     assert all(values["pace"][part] > 0 for part in ("decode", "encode", "whole"))
     json.dumps(values)
+
+
+def test_the_photo_of_the_self_test_is_never_one_that_came_before(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"photo")
+    seen = SeenPhotos()
+    assert [seen.original(path) for path in islice(ever_new(tmp_path / "photo.jpg"), 5)] == [None] * 5
 
 
 def test_the_drawn_photo_is_like_a_telephones(tmp_path: Path) -> None:

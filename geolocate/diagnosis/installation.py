@@ -10,9 +10,8 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-import platformdirs
-
 from geolocate.diagnosis.findings import Finding
+from geolocate.private_files import cache_root
 
 DISTRIBUTION = "geolocate"
 #: Extras that are not told of here: of developers, and of CUDA, which has findings of its own.
@@ -85,9 +84,8 @@ def describe_folders(bundles: Path) -> Iterator[Finding]:
     Args:
         bundles: where bundles are added.
     """
-    cache = platformdirs.user_cache_path(DISTRIBUTION, appauthor=False)
     for subject, folder, without in (
-        ("cache", cache, "results are right, but embeddings and names are not kept between runs"),
+        ("cache", cache_root(), "results are right, but embeddings and names are not kept between runs"),
         ("models", bundles, "no bundle can be pulled or added"),
     ):
         size, there = folder_size(folder), folder.is_dir()

@@ -19,6 +19,8 @@ def describe_machine() -> list[Finding]:
         text += f", of which affinity or the container leaves {usable:,}"
     if cores < usable:
         text += f", {cores:,} cores" if cores > 1 else ", 1 core"
+    threads = "1 thread decodes" if usable == 1 else f"{usable:,} threads decode"
+    text += f": {threads} photos, {cores:,} {'computes' if cores == 1 else 'compute'}"
     facts = {"processors": processors, "usable": usable, "cores": cores}
     return [Finding("processors", "ok", text, facts=facts), _describe_memory(available_memory())]
 
