@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -166,3 +167,23 @@ def test_a_service_that_cannot_be_opened_does_not_print_the_key(
         assert SECRETS[0] not in result.output
         assert "Traceback" not in result.output
         assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[^`]+)`", page))
+    assert len(named) > 20
+    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
+
+
+def test_the_hub_client_is_told_not_to_report_before_it_is_imported() -> None:
+    pytest.importorskip("torch", reason="the torch side: the 'export' extra")
+    code = (
+        "import sys, geolocate_export, os; assert 'huggingface_hub' not in sys.modules\n"
+        "print(os.environ['HF_HUB_DISABLE_TELEMETRY'])"
+    )
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=surroundings
+    )
+    assert done.stdout.strip() == "1"
