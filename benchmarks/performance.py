@@ -42,6 +42,9 @@ ARMS = {
 }
 #: With --quick: what needs neither the large model nor the peer.
 QUICK_ARMS = ("start-up", "starter")
+#: Size of generated photos, and how many go through the starter in a turn.
+MEGAPIXELS, QUICK_MEGAPIXELS = 12.0, 1.0
+STARTER_PHOTOS, QUICK_PHOTOS = 48, 12
 
 
 def arm(name: str) -> Callable[[Setting], list[Figure]]:
@@ -115,9 +118,10 @@ def main() -> None:
             model=arguments.model,
             clip_weights=arguments.clip_weights,
             own_photos=own,
-            megapixels=2.0 if arguments.quick else 12.0,
+            megapixels=QUICK_MEGAPIXELS if arguments.quick else MEGAPIXELS,
             turns=arguments.turns,
             photos_a_turn=arguments.photos_a_turn,
+            starter_photos=QUICK_PHOTOS if arguments.quick else STARTER_PHOTOS,
             device=arguments.device,
         )
         for name in arguments.only or ARMS:

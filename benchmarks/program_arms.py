@@ -18,8 +18,6 @@ from geolocate.gallery import Gallery
 
 END_TO_END_GOALS = {"fp32": 0.95, "int8": 0.90}
 STARTER_GOAL = 0.9
-#: Photos in one turn of the starter, which takes milliseconds for each.
-STARTER_PHOTOS = 48
 #: Whole processes, in milliseconds.
 HELP_GOAL_MS, COLD_GOAL_MS = 150.0, 1000.0
 PROCESS_TURNS = 7
@@ -51,7 +49,7 @@ def large_end_to_end(setting: Setting) -> list[Figure]:
 
 def starter(setting: Setting) -> list[Figure]:
     """The whole program with the starter against decoding alone."""
-    photos = setting.photos(STARTER_PHOTOS)
+    photos = setting.photos(setting.starter_photos)
     precision = precisions(STARTER)[-1]
     ways: dict[str, Way] = {
         "decoding": decoding_alone(STARTER, photos),
@@ -101,16 +99,17 @@ def _counted(run: Way, used: list[float]) -> Way:
     """The same, with the milliseconds of processor time noted: other load delays a process, and uses none."""
 
     def counted() -> float:
-        before = os.times()
+        before = _used_by_children_ms()
         units = run()
-        after = os.times()
-        used.append(
-            1e3
-            * (after.children_user + after.children_system - before.children_user - before.children_system)
-        )
+        used.append(_used_by_children_ms() - before)
         return units
 
     return counted
+
+
+def _used_by_children_ms() -> float:
+    times = os.times()
+    return 1e3 * (times.children_user + times.children_system)
 
 
 def _process(command: Sequence[str], extra: dict[str, str] | None = None) -> Way:

@@ -29,6 +29,7 @@ class Setting:
         megapixels: of generated photos.
         turns: how often each way is timed.
         photos_a_turn: photos through the large encoder in one turn.
+        starter_photos: the same through the starter, which takes milliseconds for each.
         device: "cpu" or "cuda".
     """
 
@@ -39,6 +40,7 @@ class Setting:
     megapixels: float
     turns: int
     photos_a_turn: int
+    starter_photos: int
     device: str
 
     @cached_property
