@@ -195,7 +195,15 @@ class ServiceNames:
                 self._stop("says that the quota is used up")
                 return False, None
             # geopy's parsers take an answer of the wrong shape apart without checks.
-            except (exc.GeopyError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            except (
+                exc.GeopyError,
+                LookupError,
+                TypeError,
+                ValueError,
+                ArithmeticError,
+                AttributeError,
+                RecursionError,
+            ):
                 break
         self._failures += 1
         if self._failures >= MAX_FAILURES:

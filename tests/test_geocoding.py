@@ -332,6 +332,7 @@ def test_an_answer_that_drips_is_cut_off(
         b'{"lat": "123", "lon": "11", "display_name": "x"}',
         b'{"lat": "1", "lon": "1", "display_name": 7, "address": {"city": ["x"], "country": null}}',
         b'{"error": {"code": 7}}',
+        b'{"lat": 1' + b"0" * 400 + b', "lon": "11", "display_name": "x"}',
         b"\xff\xfe\xfd",
     ],
 )

@@ -99,12 +99,15 @@ class Journal:
         """Finds the run, the number of photos, and where the last whole line ends."""
         for number, (content, checksum, end) in enumerate(self._lines()):
             if number == 0:
-                _, self.run = json.loads(content)
+                self.run = _run_of(content)
+                if self.run is None:
+                    raise self._no_journal()
             self.photos, self._checksum, self._size = number, checksum, end
         if self.run is None and not self._is_torn():
-            raise UsageError(
-                f"{shown(self.path)} is no journal of an unfinished run; --overwrite discards it"
-            )
+            raise self._no_journal()
+
+    def _no_journal(self) -> UsageError:
+        return UsageError(f"{shown(self.path)} is no journal of an unfinished run; --overwrite discards it")
 
     def _lines(self) -> Iterator[tuple[bytes, int, int]]:
         """The content of each whole line from the start, its checksum, and where the line ends."""
@@ -161,10 +164,20 @@ class Journal:
             raise output_error(self.path, error) from error
 
     def earlier(self) -> Iterator[Prediction]:
-        """The predictions in the journal, in order; to be read to the end before anything is written."""
+        """The predictions in the journal, in order; to be read to the end before anything is written.
+
+        Raises:
+            UsageError: a line is none, though its checksum is right.
+        """
         for number, (content, _, _) in enumerate(self._lines()):
             if number:
-                yield prediction_from_json(json.loads(content))
+                try:
+                    yield prediction_from_json(json.loads(content))
+                except (ValueError, RecursionError) as error:  # edited, or of another version
+                    raise UsageError(
+                        f"{shown(self.path)}, line {number + 1}: not what this version writes ({error}); "
+                        "--overwrite discards it"
+                    ) from error
 
     def write(self, prediction: Prediction) -> None:
         """Appends one photo.
@@ -231,6 +244,15 @@ class Journal:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def _run_of(content: bytes) -> dict[str, Any] | None:
+    """What the run is, by the first line of its journal; None where that says something else."""
+    try:
+        _, run = json.loads(content)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return run if isinstance(run, dict) else None
 
 
 def _line(content: bytes, checksum: int) -> bytes:

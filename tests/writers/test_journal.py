@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,46 @@ def test_a_link_in_place_of_the_journal_is_refused(tmp_path: Path) -> None:
         pytest.skip("needs symbolic links")
     with pytest.raises(OutputError):
         Journal(tmp_path / "out.csv", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"photo":', b'"foto":'),
+        (b'"photos/0.jpg"', b"7"),
+        (b'"notes":["x"]', b'"notes":[7]'),
+        (b'"latitude":0.30000000000000004', b'"latitude":1' + b"0" * 400),
+        (b'"candidates":[{', b'"candidates":[7,{'),
+        (b'"score":0.5', b'"score":"0.5"'),
+        (b'"ocean":false', b'"ocean":null'),
+        (b'"model":"m"', b'"model":"\xff"'),
+        (b'"model":"m"', b'"model":' + b"[" * 100_000),
+        (b'"model":"m"', b'"model":"m","newer":1'),
+    ],
+)
+def test_a_line_that_was_edited_with_its_checksum_is_refused_by_number(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    path = written(tmp_path / "out.csv", 1)
+    run, photo = (line[12:-1] for line in path.read_bytes().splitlines())
+    assert before in photo
+    photo = photo.replace(before, after, 1)
+    checksum = zlib.crc32(run)
+    lines = b'["%08x",%b]\n["%08x",%b]\n' % (checksum, run, zlib.crc32(photo, checksum), photo)
+    path.write_bytes(lines)
+    journal = Journal(tmp_path / "out.csv")
+    try:
+        journal.begin(RUN)
+        with pytest.raises(UsageError, match="line 2: not what this version writes"):
+            list(journal.earlier())
+    finally:
+        journal.close()
+    assert path.read_bytes() == lines
+
+
+@pytest.mark.parametrize("run", [b"7", b'"x"', b"[[]]", b'{"a":' * 100_000])
+def test_a_first_line_that_tells_of_no_run_is_no_journal(tmp_path: Path, run: bytes) -> None:
+    content = b'["geolocate journal 1",' + run + b"]"
+    (tmp_path / "out.csv.journal").write_bytes(b'["%08x",%b]\n' % (zlib.crc32(content), content))
+    with pytest.raises(UsageError, match="is no journal of an unfinished run"):
+        Journal(tmp_path / "out.csv")
