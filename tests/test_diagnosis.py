@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from geolocate.diagnosis import examine, installation
+from geolocate.diagnosis import examine, installation, pace
 from geolocate.diagnosis.machine import describe_machine
 from geolocate.diagnosis.pace import describe_pace, draw_photo, ever_new
 from geolocate.diagnosis.questions import Answer, ask
 from geolocate.diagnosis.runtime import CPU_PROVIDER, describe_providers, describe_wheels
-from geolocate.diagnosis.worker import PROBE_GRAPH
+from geolocate.diagnosis.worker import PROBE_GRAPH, model
 from geolocate.duplicates import SeenPhotos
 
 FakeRuntime = Callable[[str], None]
@@ -178,13 +178,15 @@ def test_folders_are_told_below_the_home_folder_and_a_closed_one_is_a_warning(
 )
 def test_the_slower_part_is_named(decode: float, encode: float, bottleneck: str) -> None:
     paces = {"decode": decode, "encode": encode, "whole": 9.5, "photo_mb": 3.4}
-    pace, slower = describe_pace(paces, "cpu")
-    assert pace.text.startswith("9.5 photos/s from file to place (JPEG of 12 MP, 3.4 MB)")
+    whole, slower = describe_pace(paces, "cpu")
+    assert whole.text.startswith("9.5 photos/s from file to place (JPEG of 12 MP, 3.4 MB)")
     assert slower.facts["bottleneck"] == bottleneck
 
 
-def test_the_pace_of_the_real_pipeline_is_measured() -> None:
-    values = ask("model", model="starter", device="cpu", seconds=0.05).values
+def test_the_pace_of_the_real_pipeline_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "PHOTO_WIDTH", 400)
+    monkeypatch.setattr(pace, "PHOTO_HEIGHT", 300)
+    values = model("starter", "cpu", 0.05)
     assert (values["name"], values["device"], values["precision"]) == ("starter", "cpu", "fp32")
     assert all(values["pace"][part] > 0 for part in ("decode", "encode", "whole"))
     json.dumps(values)
