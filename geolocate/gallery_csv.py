@@ -23,6 +23,8 @@ LATITUDE_NAMES = ("lat", "latitude")
 LONGITUDE_NAMES = ("lon", "lng", "longitude")
 #: From so many distinct points on, lying all within +-pi of (0, 0) is taken for radians.
 RADIANS_MIN_POINTS = 3
+#: Of a cell in a message, in characters.
+SHOWN_LENGTH = 60
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -102,9 +104,9 @@ def _degrees(row: list[str], index: int, path: Path, line: int) -> float:
         value = float(text)
     except ValueError:
         hint = "; write it with a decimal point" if _DECIMAL_COMMA.fullmatch(text) else ""
-        raise GalleryError(f"{path}, line {line}: {text!r} is not a number of degrees{hint}") from None
+        raise GalleryError(f"{path}, line {line}: {text[:SHOWN_LENGTH]!r} is not a number of degrees{hint}") from None
     if not math.isfinite(value):
-        raise GalleryError(f"{path}, line {line}: {text!r} is not a finite number; leave the row out")
+        raise GalleryError(f"{path}, line {line}: {text[:SHOWN_LENGTH]!r} is not a finite number; leave the row out")
     return value
 
 

@@ -6,6 +6,7 @@ does not repeat the path.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -44,6 +45,7 @@ from geolocate.errors import (
     PhotoTooLarge,
 )
 from geolocate.exif_block import MAX_BLOCK_BYTES, distil, orientation
+from geolocate.photos.bounds import BoundedFile, check_bounds
 from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.photos.resize import OVERSAMPLING, to_square
 
@@ -164,7 +166,9 @@ def read_exif_block(path: str | os.PathLike[str]) -> bytes | None:
             raise PhotoDamaged(f"damaged: {_reason(error)}") from error
 
 
-def _decode(file: BinaryIO, size: int, max_pixels: int, allow_truncated: bool, exact: bool) -> DecodedPhoto:
+def _decode(
+    file: BoundedFile, size: int, max_pixels: int, allow_truncated: bool, exact: bool
+) -> DecodedPhoto:
     file_format = identify(file.read(HEADER_BYTES))
     with _open_image(file, file_format) as image:
         width, height = image.size
@@ -189,7 +193,7 @@ def _raise_pillow_limit(max_pixels: int) -> None:
             Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2))
 
 
-def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def _open_regular(path: str | os.PathLike[str]) -> BoundedFile:
     """Opens a regular file and nothing else; a FIFO or a device is not even opened."""
     try:
         _check_regular(os.stat(path))
@@ -203,7 +207,7 @@ def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         descriptor = os.open(path, flags)
         try:
             _check_regular(os.fstat(descriptor))
-            return cast(BinaryIO, os.fdopen(descriptor, "rb"))
+            return BoundedFile(io.FileIO(descriptor))
         except BaseException:
             os.close(descriptor)
             raise
@@ -225,15 +229,19 @@ def _check_regular(status: os.stat_result) -> None:
         raise PhotoTooLarge(f"the file is larger than {MAX_FILE_BYTES / 2**30:g} GiB")
 
 
-def _open_image(file: BinaryIO, file_format: str) -> Image.Image:
+def _open_image(file: BoundedFile, file_format: str) -> Image.Image:
     if file_format == "HEIF":
         _register_heif()
+    check_bounds(file, file_format)
+    file.opening = True
     try:
         return Image.open(file, formats=(file_format,))
     except UnidentifiedImageError:  # its text holds the path
         if file_format == "BMP":  # two letters are no proof that it is one
             raise PhotoFormatRefused("not a photo: the content is no image format that is decoded") from None
         raise PhotoDamaged(f"damaged: the header of the {file_format} file makes no sense") from None
+    finally:
+        file.opening = False
 
 
 def _register_heif() -> None:
