@@ -25,17 +25,16 @@ def cuda(setting: Setting) -> list[Figure]:
     """On the GPU, in float16: the encoder against the best product, the whole program on small photos."""
     if setting.device != "cuda":
         raise NotHere("it needs --device cuda")
-    bundle = load_bundle(setting.large_model)
+    model = setting.large_model
+    bundle = load_bundle(model)
     precision = next((name for name in ("fp16", "fp32") if name in bundle.manifest.precisions), "fp32")
     photos = setting.photos(PHOTOS, megapixels=SHRUNK_MEGAPIXELS)
     whole = setting.photos(WHOLE_PHOTOS)
     size = bundle.manifest.image.size
     ways: dict[str, Way] = {
         "product": best_cuda_product(),
-        "encoder": encoder_alone(setting.large_model, precision, photos, device="cuda"),
-        "end to end": end_to_end(
-            open_locator(setting.large_model, precision, device="cuda"), photos, setting.scratch
-        ),
+        "encoder": encoder_alone(model, precision, photos, device="cuda"),
+        "end to end": end_to_end(open_locator(model, precision, device="cuda"), photos, setting.scratch),
         "decoding": decode_on_one_core(whole, size),
     }
     turns = in_turn(ways, setting.turns)

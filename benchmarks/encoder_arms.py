@@ -17,10 +17,11 @@ ENCODER_GOALS = {"fp32": 1.1, "int8": 3.0}
 
 def encoder(setting: Setting) -> list[Figure]:
     """The image encoder against the machine's best matrix product, and against torch."""
+    model = setting.large_model
     photos = setting.photos(setting.photos_a_turn)
     ways: dict[str, Way] = {"floor": best_product()}
-    for precision in precisions(setting.large_model):
-        ways[precision] = encoder_alone(setting.large_model, precision, photos)
+    for precision in precisions(model):
+        ways[precision] = encoder_alone(model, precision, photos)
     ours = list(ways)[1:]
     if setting.clip_weights is not None:
         pixels = preprocessed(setting.theirs, photos)[:1]  # one at a time, as `predict` does

@@ -25,8 +25,9 @@ SAME_POINT_KM = 0.01
 
 def predict(setting: Setting) -> list[Figure]:
     """The whole program against geoclip's `predict`, and against the same with its gallery kept by hand."""
-    photos = setting.photos(2 * setting.photos_a_turn)
+    model = setting.large_model
     theirs = setting.theirs
+    photos = setting.photos(2 * setting.photos_a_turn)
     cached = CachedGeoclip(theirs)
 
     def each(guess: Callable[..., object], count: int) -> Way:
@@ -41,8 +42,8 @@ def predict(setting: Setting) -> list[Figure]:
         "predict": each(lambda photo: first_guess(theirs, photo), 1),
         "cached by hand": each(cached.first_guess, setting.photos_a_turn // 2),
     }
-    for precision in precisions(setting.large_model):
-        locator = open_locator(setting.large_model, precision)
+    for precision in precisions(model):
+        locator = open_locator(model, precision)
         ways[precision] = end_to_end(locator, photos, setting.scratch)
     turns = in_turn(ways, setting.turns, warm_up=False)
     figures = [Figure(f"{way}, whole program", turns.rate(way), "photos/s") for way in ways]
@@ -60,13 +61,15 @@ def predict(setting: Setting) -> list[Figure]:
 
 def same_places(setting: Setting) -> list[Figure]:
     """Whether ours in fp32, ranked as published, guesses the same point as geoclip on every photo."""
+    model = setting.large_model
+    theirs = setting.theirs
     photos = setting.photos(COMPARED_PHOTOS)
-    cached = CachedGeoclip(setting.theirs)
+    cached = CachedGeoclip(theirs)
     expected = [Position(*cached.first_guess(photo)) for photo in photos]
-    settled = expected[0] == Position(*first_guess(setting.theirs, photos[0]))
+    settled = expected[0] == Position(*first_guess(theirs, photos[0]))
     figures = [Figure("kept by hand equals predict on a photo", Spread.of([float(settled)]), "of 1", goal=1)]
     for exact in (False, True):
-        locator = open_locator(setting.large_model, "fp32", exact=exact)
+        locator = open_locator(model, "fp32", exact=exact)
         same = sum(_same_point(locator, photos, expected))
         decoded = "decoded at full scale" if exact else "as by default"
         figures.append(

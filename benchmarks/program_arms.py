@@ -27,12 +27,13 @@ GALLERY_GOAL = 1.1
 
 def large_end_to_end(setting: Setting) -> list[Figure]:
     """The whole program with ViT-L/14 against its image encoder alone: what is left uncovered."""
+    model = setting.large_model
     photos = setting.photos(2 * setting.photos_a_turn)
     figures = []
-    for precision in precisions(setting.large_model):
+    for precision in precisions(model):
         ways: dict[str, Way] = {
-            "encoder": encoder_alone(setting.large_model, precision, photos),
-            "end to end": end_to_end(open_locator(setting.large_model, precision), photos, setting.scratch),
+            "encoder": encoder_alone(model, precision, photos),
+            "end to end": end_to_end(open_locator(model, precision), photos, setting.scratch),
         }
         turns = in_turn(ways, setting.turns)
         figures += [
@@ -128,13 +129,14 @@ def _milliseconds(turns: Turns, way: str) -> Spread:
 
 def gallery_size(setting: Setting) -> list[Figure]:
     """A photo with ViT-L/14 over galleries of 100,000 and of 1,000,000 points."""
+    model = setting.large_model
     photos = setting.photos(2 * setting.photos_a_turn)
     figures = []
-    for precision in precisions(setting.large_model):
+    for precision in precisions(model):
         ways: dict[str, Way] = {}
         for points in GALLERY_POINTS:
-            gallery = random_gallery(points, load_bundle(setting.large_model).manifest.embedding_dim)
-            locator = open_locator(setting.large_model, precision, gallery=gallery)
+            gallery = random_gallery(points, load_bundle(model).manifest.embedding_dim)
+            locator = open_locator(model, precision, gallery=gallery)
             ways[f"{points:,}"] = end_to_end(locator, photos, setting.scratch)
         turns = in_turn(ways, setting.turns)
         small, large = ways
