@@ -13,12 +13,14 @@ import argparse
 import csv
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -30,6 +32,9 @@ DAMAGED = 25
 EARLY_PERCENT = 10
 #: Exit statuses of a run that came to its end.
 FINISHED = (0, 3)
+#: That of one that SIGINT or SIGTERM ended, which takes no longer than this.
+INTERRUPTED = 130
+STOP_LIMIT_S = 60.0
 
 
 def draw_photos(folder: Path, count: int, seed: int) -> None:
@@ -68,18 +73,25 @@ def lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def run_and_kill(words: list[str], journal: Path, chance: random.Random, ahead: int) -> int | None:
-    """One run, killed after at most so many photos; its exit status if it ended before that."""
+def run_and_kill(
+    words: list[str],
+    journal: Path,
+    chance: random.Random,
+    ahead: int,
+    number: signal.Signals = signal.SIGKILL,
+    messages: IO[str] | None = None,
+) -> int | None:
+    """One run that gets a signal after at most so many photos; its exit status if it ended by itself."""
     goal = lines(journal) + chance.randint(1, ahead)
     early = chance.randrange(100) < EARLY_PERCENT
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as program:
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=messages) as program:
         end = time.monotonic() + (chance.random() * 2 if early else 300)
         while program.poll() is None and lines(journal) < goal and time.monotonic() < end:
             time.sleep(0.003)
         time.sleep(chance.random() * 0.02)
-        status = program.poll()
-        program.kill()
-    return status
+        program.send_signal(number)
+        status = program.wait(STOP_LIMIT_S)
+    return None if status in (-signal.SIGKILL, INTERRUPTED) else status
 
 
 def main() -> int:

@@ -1,0 +1,93 @@
+"""A short run of `scripts/soak.py`, and that it would find what it looks for."""
+
+from __future__ import annotations
+
+import random
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and links")
+
+
+@pytest.fixture(scope="module")
+def soak() -> dict[str, Any]:
+    """What the script defines."""
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        return runpy.run_path(str(SCRIPTS / "soak.py"))
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+@pytest.mark.timeout(300)
+def test_a_changing_tree_and_interruptions_cost_no_row_of_a_photo_that_stayed() -> None:
+    words = [sys.executable, str(SCRIPTS / "soak.py"), "--minutes", "0.2", "--photos", "80", "--seed", "3"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert "SIG" in last, "the program was never stopped"
+    assert all(f"{way} " in last for way in ("add", "remove", "replace", "rename", "truncate")), last
+
+
+HEADER = "photo,rank,latitude,longitude,error,model,notes\n"
+ROWS = "a.jpg,1,1.5,2.5,,m,\nb.jpg,,,,damaged,m,\n"
+RECORDS = (
+    '{"photo": "a.jpg", "rank": 1, "latitude": 1.5, "longitude": 2.5, "error": null, "model": "m", '
+    '"notes": null}\n'
+    '{"photo": "b.jpg", "rank": null, "latitude": null, "longitude": null, "error": "damaged", "model": "m", '
+    '"notes": null}\n'
+)
+
+
+def outputs(folder: Path, rows: str = ROWS, records: str = RECORDS) -> Path:
+    """The files of a run that came to its end."""
+    for name, text in (("out.csv", HEADER + rows), ("out.jsonl", records)):
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / f"{name}.manifest.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def test_what_is_whole_passes(soak: dict[str, Any], tmp_path: Path) -> None:
+    found = soak["read_rows"](outputs(tmp_path))
+    tree = soak["ChangingTree"](tmp_path / "tree", [], 0, random.Random(0))
+    assert soak["check"](tmp_path, found, {}, tree).startswith("2 as they must be")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        (ROWS.replace(",damaged,m,", ",dama"), "a torn row"),
+        (ROWS + "a.jpg,1,1.5,2.5,,m,\n", "is there twice"),
+        (ROWS.replace("1.5", "1.6"), "disagree"),
+        (ROWS.replace("b.jpg,,,,damaged,m,\n", ""), "disagree"),
+    ],
+)
+def test_torn_doubled_and_differing_rows_are_found(
+    soak: dict[str, Any], tmp_path: Path, rows: str, fault: str
+) -> None:
+    with pytest.raises(AssertionError, match=fault):
+        soak["read_rows"](outputs(tmp_path, rows))
+
+
+def test_lost_and_changed_photos_and_remains_are_found(soak: dict[str, Any], tmp_path: Path) -> None:
+    found = soak["read_rows"](outputs(tmp_path))
+    tree = soak["ChangingTree"](tmp_path / "tree", [], 0, random.Random(0))
+    for steady, fault in (
+        ({**found, "c.jpg": []}, "are lost"),
+        ({**found, "a.jpg": [{**found["a.jpg"][0], "latitude": "7"}]}, "its rows differ"),
+        ({"a.jpg": found["a.jpg"]}, "b.jpg was never there"),
+    ):
+        with pytest.raises(AssertionError, match=fault):
+            soak["check"](tmp_path, steady, {}, tree)
+    tree.held["a.jpg"] = {"7.jpg"}
+    with pytest.raises(AssertionError, match="rows of no state"):
+        soak["check"](tmp_path, {"b.jpg": found["b.jpg"]}, {"7.jpg": []}, tree)
+    (tmp_path / "out.csv.journal").touch()
+    with pytest.raises(AssertionError, match="left beside"):
+        soak["check"](tmp_path, found, {}, tree)
