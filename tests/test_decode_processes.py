@@ -87,6 +87,9 @@ def test_processes_give_what_threads_give(folder: Path) -> None:
     for file_format in ("PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"):
         (folder / f"photo.{file_format}").write_bytes(pictures.photo(file_format, 90, 60))
     (folder / "cut.jpg").write_bytes(pictures.photo()[:500])
+    whole = pictures.photo("PNG", 40, 30)
+    at = whole.index(b"IDAT") - 4
+    (folder / "claims_4_gib.png").write_bytes(whole[:at] + b"\xfe" + whole[at + 1 :])
     (folder / "text.jpg").write_text("no photo")
     time_block = exif_blocks.Block(
         exif={

@@ -50,6 +50,8 @@ _TIFF_NUMBERS = frozenset((3, 4, 5, 8, 9, 10, 11, 12, 13, 16, 17, 18))
 class BoundedFile(io.BufferedReader):
     """A file of which a decoder, while it opens a picture, reads no more than a header can need.
 
+    Nothing asks for more than the file has: four gigabytes for a chunk of a PNG that says so.
+
     Attributes:
         opening: whether the bounds hold.
     """
@@ -57,11 +59,14 @@ class BoundedFile(io.BufferedReader):
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
         self.opening = False
+        self._size = os.fstat(raw.fileno()).st_size
         self._bytes_left = MAX_HEADER_BYTES
         self._reads_left = MAX_HEADER_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As any file's. Raises PhotoTooLarge beyond the bounds."""
+        if size is not None:
+            size = min(size, self._size)
         if not self.opening:
             return super().read(size)
         most = self._bytes_left + 1
