@@ -91,7 +91,9 @@ def run_and_kill(
         time.sleep(chance.random() * 0.02)
         program.send_signal(number)
         status = program.wait(STOP_LIMIT_S)
-    return None if status in (-signal.SIGKILL, INTERRUPTED) else status
+    # While it still starts, any signal ends it as the system does.
+    stopped = {-signal.SIGKILL, INTERRUPTED} | ({-number} if early else set())
+    return None if status in stopped else status
 
 
 def main() -> int:
