@@ -152,6 +152,8 @@ def _check_png(file: BinaryIO) -> None:
             return
         length = int.from_bytes(head[:4], "big")
         if length > MAX_PNG_CHUNK_BYTES and head[4:] not in (b"IDAT", b"fdAT"):
+            if position + length > os.fstat(file.fileno()).st_size:
+                raise PhotoDamaged("damaged: it breaks off in a chunk beside the pixels")
             raise PhotoTooLarge(
                 f"a chunk beside the pixels is larger than {MAX_PNG_CHUNK_BYTES // 2**20} MiB"
             )
