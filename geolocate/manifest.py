@@ -113,8 +113,9 @@ class Manifest:
         return math.exp(self.logit_scale) / self.temperature
 
     def to_json(self) -> str:
-        """The text of `bundle.json`."""
-        return json.dumps({"format": MANIFEST_FORMAT, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
+        """The text of `bundle.json`; a measurement that gave no number is null."""
+        values = _without_nan({"format": MANIFEST_FORMAT, **asdict(self)})
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Manifest:
@@ -154,6 +155,15 @@ class Manifest:
                 f"exp(logit_scale) / temperature is between {MIN_LOGIT_FACTOR:g} and {MAX_LOGIT_FACTOR:g}"
             )
         return manifest
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with None for every number that JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def path_problem(name: str) -> str | None:

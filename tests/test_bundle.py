@@ -31,6 +31,12 @@ def test_what_a_manifest_says_is_what_is_read_back(tmp_path: Path) -> None:
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_a_measurement_that_gave_no_number_is_null_and_the_bundle_still_loads(tmp_path: Path) -> None:
+    measured = {"median_km": float("nan"), "by": [{"n": 0, "km": float("inf")}]}
+    folder = make_bundle(tmp_path / "b", accuracy=measured)
+    assert load_bundle(folder).manifest.accuracy == {"median_km": None, "by": [{"n": 0, "km": None}]}
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
