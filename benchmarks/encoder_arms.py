@@ -13,6 +13,8 @@ from turns import Spread, Way, in_turn
 #: Goals: ratio to the machine's floor, and to the peer's image encoder.
 FLOOR_GOALS = {"fp32": 0.88, "int8": 2.5}
 ENCODER_GOALS = {"fp32": 1.1, "int8": 3.0}
+#: Photos in one call of the encoder, where sizes of a batch are compared.
+BATCHES = (1, 2, 4, 8)
 
 
 def encoder(setting: Setting) -> list[Figure]:
@@ -48,6 +50,22 @@ def encoder(setting: Setting) -> list[Figure]:
                 for way in ours
             ),
             *(Figure(f"{way} / torch bf16", turns.ratio(way, "torch bf16")) for way in ours),
+        ]
+    return figures
+
+
+def batches(setting: Setting) -> list[Figure]:
+    """The image encoder in batches of several sizes, against one photo at a time."""
+    model = setting.large_model
+    photos = setting.photos(max(BATCHES))
+    figures = []
+    for precision in precisions(model):
+        ways = {f"{size}": encoder_alone(model, precision, photos, batch=size) for size in BATCHES}
+        turns = in_turn(ways, setting.turns)
+        figures += [
+            Figure(f"{precision}, batches of {size} / one at a time", turns.ratio(size, "1"))
+            for size in ways
+            if size != "1"
         ]
     return figures
 

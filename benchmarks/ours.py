@@ -65,12 +65,18 @@ def end_to_end(locator: Geolocator, photos: Sequence[Path], folder: Path, top_k:
     return run
 
 
-def encoder_alone(model: str, precision: str, photos: Sequence[Path], device: str = "cpu") -> Way:
-    """The image encoder over photos that are decoded already, in batches as the program makes them."""
+def encoder_alone(
+    model: str, precision: str, photos: Sequence[Path], device: str = "cpu", batch: int = 0
+) -> Way:
+    """The image encoder over photos that are decoded already.
+
+    Args:
+        batch: photos in one call; 0 takes as many as the program does.
+    """
     bundle = load_bundle(model)
     pixels = [decode_photo(photo, size=bundle.manifest.image.size).pixels for photo in photos]
     encoder = ImageEncoder(bundle, device, precision)  # type: ignore[arg-type]
-    step = BATCH_SIZE[device]  # type: ignore[index]
+    step = batch or BATCH_SIZE[device]  # type: ignore[index]
 
     def encode() -> float:
         for start in range(0, len(pixels), step):

@@ -34,6 +34,7 @@ ARMS = {
     "start-up": ("program_arms", "start_up"),
     "starter": ("program_arms", "starter"),
     "encoder": ("encoder_arms", "encoder"),
+    "batches": ("encoder_arms", "batches"),
     "predict": ("peer_arms", "predict"),
     "same-places": ("peer_arms", "same_places"),
     "end-to-end": ("program_arms", "large_end_to_end"),
