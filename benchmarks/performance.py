@@ -9,8 +9,8 @@ with the least and the largest. Run it on a machine that does nothing else. An a
 arguments do not allow is left out, and said.
 
 Where CLIP's weights are not at hand, `random_clip.py` makes a folder of random ones to build the bundle
-from: time does not depend on them. Its int8 graph misses the gate of accuracy and is left out of the
-bundle; `with_int8.py` adds it, for timing only.
+from: time does not depend on them. Where its int8 graph misses the gate of accuracy, it is left out of
+the bundle; `with_int8.py` adds it, for timing only.
 """
 
 from __future__ import annotations

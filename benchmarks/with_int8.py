@@ -2,7 +2,7 @@
 
     python benchmarks/with_int8.py DIR
 
-For bundles over random weights, whose int8 misses the gate of accuracy; see `random_clip.py`. Such a bundle
+For bundles over random weights, whose int8 may miss the gate of accuracy; see `random_clip.py`. Such a bundle
 is good for nothing else.
 """
 
