@@ -93,11 +93,20 @@ def exif_block(generator: random.Random) -> bytes:
             made = exif_blocks.Value(kind, generator.choice((*NUMBERS, made.count)), made.data)
         return made
 
+    good = {
+        1: exif_blocks.ascii_text(generator.choice((b"N", b"S"))),
+        2: exif_blocks.degrees(43, 28, 2.8, order=order),
+        3: exif_blocks.ascii_text(generator.choice((b"E", b"W"))),
+        4: exif_blocks.degrees(11, 53, 6.4, order=order),
+        0x9003: exif_blocks.ascii_text(b"2020:02:29 23:59:59"),
+        0x9011: exif_blocks.ascii_text(b"+14:00"),
+    }
+
     def directory(tags: tuple[int, ...]) -> dict[int, exif_blocks.Value]:
-        chosen = generator.sample(tags, generator.randint(0, len(tags)))
+        chosen = generator.sample(tags, max(generator.randint(0, len(tags)), generator.randint(0, len(tags))))
         if generator.random() < 0.2:
             chosen.append(generator.randrange(2**16))
-        return {tag: value() for tag in chosen}
+        return {tag: good[tag] if tag in good and generator.random() < 0.8 else value() for tag in chosen}
 
     block = exif_blocks.Block(
         order,

@@ -168,7 +168,7 @@ def _others() -> dict[str, Target]:
             lambda generator: mutations.json_text(json.loads(_manifest()), generator), _read_manifest
         ),
         "concepts": Target(lambda generator: mutations.json_text(_CONCEPTS, generator), _read_concepts),
-        "arrays": Target(_damaged([*_arrays().values()]), _read_arrays),
+        "arrays": Target(_damaged_array, _read_arrays),
         "gallery": Target(
             mutations.either(functools.partial(mutations.table, _GALLERY), _GALLERY.encode()), _gallery
         ),
@@ -249,9 +249,15 @@ def _read_concepts(data: bytes, folder: Path, generator: Random) -> str:
     return "concepts"
 
 
-def _read_arrays(data: bytes, folder: Path, generator: Random) -> str:
+def _damaged_array(generator: Random) -> bytes:
+    """The name of the file on a line before it."""
     name = generator.choice([*_arrays()])
-    bundle = load_bundle(_bundle(folder, **{name: data}))
+    return name.encode() + b"\n" + mutations.mutated(_arrays()[name], generator)
+
+
+def _read_arrays(data: bytes, folder: Path, generator: Random) -> str:
+    name, _, array = data.partition(b"\n")
+    bundle = load_bundle(_bundle(folder, **{name.decode(): array}))
     gallery = Gallery.from_bundle(bundle)
     assert np.isfinite(gallery.vectors).all()
     assert np.isfinite(gallery.log_weights).all()
