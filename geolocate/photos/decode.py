@@ -122,7 +122,7 @@ def decode_photo(
         max_pixels: larger photos are refused by their header, before anything is decoded. More than
             the default also raises Pillow's limit, `Image.MAX_IMAGE_PIXELS`, which the whole process shares.
         allow_truncated: take what there is of a JPEG, PNG, BMP or TIFF that breaks off; the rest stays black.
-        exact: decode JPEG at full scale instead of at a reduced scale of at least 2 S.
+        exact: decode JPEG at full scale instead of at a reduced scale of at least 4 S.
 
     Raises:
         PhotoError: one of its subclasses, for anything that can be wrong with the file.
@@ -176,13 +176,15 @@ def _decode(
             raise PhotoDamaged("damaged: it has no pixels")
         if width * height > max_pixels:
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {max_pixels:,}")
+        full = None
         if not exact and isinstance(image, JpegImagePlugin.JpegImageFile):
             image.draft(None, (OVERSAMPLING * size, OVERSAMPLING * size))
+            full = width, height
         complete = _load(image, allow_truncated)
         exif = _distil_tiff(file) if file_format == "TIFF" else _exif_block(image)
         # pillow-heif turns pictures upright, and so does Pillow with a TIFF, but only with a complete one.
         upright = file_format == "HEIF" or (file_format == "TIFF" and complete)
-        pixels = to_square(image, size, 1 if upright else orientation(exif))
+        pixels = to_square(image, size, 1 if upright else orientation(exif), full)
     return DecodedPhoto(pixels, exif, width, height)
 
 

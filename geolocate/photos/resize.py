@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,14 @@ from PIL import Image, ImageCms
 #: Profiles of printers, the largest there are, have about 2 MB.
 MAX_PROFILE_BYTES = 4 * 2**20
 
-#: Pixels of the picture, at least, for each one of the result, where a decoder or a profile may work on fewer
-#: than all: cosine of the embedding to the full decode 0.99999.
-OVERSAMPLING = 2
+#: Pixels of the picture along a side, at least, for each one of the result, where a decoder or a profile may
+#: work on fewer than all. At the size of photo that this leaves the fewest pixels, the least cosine of
+#: MobileNetV2's embeddings to those of the full decode, the mean taken off, is 0.9991 of 50 photos; with 3 it
+#: is 0.9987, with 2 0.9977.
+OVERSAMPLING = 4
+
+#: Left, top, right, bottom in pixels.
+_Box: TypeAlias = tuple[float, float, float, float]
 
 _PROFILED_MODES = frozenset(("L", "RGB", "RGBA", "CMYK"))
 
@@ -36,22 +42,27 @@ _STEPS = {
 }
 
 
-def to_square(image: Image.Image, size: int, orientation: int = 1) -> NDArray[np.uint8]:
+def to_square(
+    image: Image.Image, size: int, orientation: int = 1, full: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
     """The picture as uint8 (S, S, 3), RGB, upright, transparency over white.
 
     Args:
         image: decoded, of any mode of the decoders; not changed.
         size: S in pixels.
         orientation: EXIF orientation 1 to 8 that the picture still has.
+        full: width and height of a picture that was decoded at a reduced scale; None for one that was not.
     """
     picture = _resizable(image)
-    box = _square_box(image.size, size, orientation)
+    # Placed on the full picture: the reduced one is rounded up, which can move the square by a pixel of it.
+    box = _square_box(full or image.size, size, orientation)
+    if full is not None:
+        box = _divided(box, round(max(full) / max(image.size)))
     if transform := _to_srgb(image.info.get("icc_profile"), picture.mode):
         # Resizing averages encoded values, so the encoding must be sRGB before it. Of a large picture, all
         # but the last factor of two is averaged first, as by the reduced scale of JPEG.
         factor = max(1, min(picture.size) // (OVERSAMPLING * size))
-        left, top, right, bottom = box
-        box = left / factor, top / factor, right / factor, bottom / factor
+        box = _divided(box, factor)
         picture = transform.apply(picture.reduce(factor))
     pixels = _rgb(picture.resize((size, size), Image.Resampling.BICUBIC, box=box))
     swapped, left_right, top_bottom = _STEPS[orientation]
@@ -64,7 +75,12 @@ def to_square(image: Image.Image, size: int, orientation: int = 1) -> NDArray[np
     return np.ascontiguousarray(pixels)
 
 
-def _square_box(stored: tuple[int, int], size: int, orientation: int) -> tuple[float, float, float, float]:
+def _divided(box: _Box, factor: int) -> _Box:
+    left, top, right, bottom = box
+    return left / factor, top / factor, right / factor, bottom / factor
+
+
+def _square_box(stored: tuple[int, int], size: int, orientation: int) -> _Box:
     """The square of the stored picture that becomes the result, in its pixels: left, top, right, bottom.
 
     As torchvision's Resize and CenterCrop place it on the upright picture, down to their rounding, so that a

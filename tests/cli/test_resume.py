@@ -314,17 +314,17 @@ def test_a_run_that_ended_between_its_outputs_is_ended_properly(
 def test_what_is_done_is_not_decoded_again(
     photos: Path, tmp_path: Path, interrupted_after: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import geolocate.decoding
+    import geolocate.decoded_item
 
     interrupted_after(30, *words(photos, tmp_path))
     decoded: list[str] = []
-    decode = geolocate.decoding.decode_photo
+    decode = geolocate.decoded_item.decode_photo
 
     def decode_and_note(photo: str, **options: object) -> object:
         decoded.append(photo)
         return decode(photo, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(geolocate.decoding, "decode_photo", decode_and_note)
+    monkeypatch.setattr(geolocate.decoded_item, "decode_photo", decode_and_note)
     run(*words(photos, tmp_path), "--resume")
     count = sum(path.is_file() for path in photos.rglob("*"))
     assert len(decoded) == len(set(decoded)) == count - 30
