@@ -37,11 +37,26 @@ class DecodeOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedItem:
-    """One photo decoded: pixels uint8 (S, S, 3) and EXIF facts, or the error, or the photo that it is again.
+class Copy:
+    """A photo that came before, as a link or a copy.
 
     Attributes:
-        same_as: the path of an earlier photo that is the same file or a copy; this one is not decoded then.
+        original: the path under which it came first.
+        at_hand: whether what came of it is still at hand, so that this one need not be decoded.
+    """
+
+    photo: str
+    original: str
+    at_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedItem:
+    """One photo: pixels uint8 (S, S, 3) and EXIF facts, or the error, or the photo that it is again.
+
+    Attributes:
+        same_as: the path of an earlier photo that is the same file or a copy. Without pixels and without an
+            error, this one was not decoded: what came of that one is at hand.
     """
 
     photo: str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TypeAlias
 
 from geolocate.decode_processes import DecoderProcesses
+from geolocate.decoded_item import Copy, decode_item
 from geolocate.decoded_item import DecodedItem as DecodedItem
 from geolocate.decoded_item import DecodeOptions as DecodeOptions
-from geolocate.decoded_item import decode_item
 from geolocate.machine import usable_cpus
 
 #: Bound on the pixels that wait for the encoder, whatever the batch.
@@ -26,16 +27,16 @@ _Queue: TypeAlias = "queue.Queue[Future[DecodedItem] | BaseException | None]"
 
 
 def decode_batches(
-    photos: Iterator[str | DecodedItem], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
+    photos: Iterator[str | Copy], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
 ) -> Generator[list[DecodedItem], None, None]:
-    """Photos in order, in lists of at most `batch_size` decoded ones and any number of failures.
+    """Photos in order, in lists of at most `batch_size` decoded ones and any number of others.
 
-    A list is shorter where the source of paths pauses, and again and again empty while the pause goes on:
-    what has arrived is not kept waiting for what has not.
+    A list is shorter where the source of paths pauses, and lists are empty while that or one photo's decoding
+    takes long: what is ready is not kept waiting for what is not.
 
     Args:
-        photos: asked in a thread, no further ahead than two batches and a photo for each worker. An item that
-            is there already passes in its place.
+        photos: asked in a thread, no further ahead than two batches and a photo for each worker. A copy that
+            is at hand passes in its place without being decoded.
         size: side S of the pixels.
         exif: read the EXIF facts as well.
     """
@@ -45,13 +46,20 @@ def decode_batches(
     stop = threading.Event()
     processes = DecoderProcesses(size, options, exif) if options.isolate else None
 
-    def decode(photo: str) -> DecodedItem:
-        return processes.decode(photo) if processes else decode_item(photo, size, options, exif)
+    def decode(path: str) -> DecodedItem:
+        return processes.decode(path) if processes else decode_item(path, size, options, exif)
+
+    def submit(photo: str | Copy) -> Future[DecodedItem]:
+        if isinstance(photo, str):
+            return pool.submit(decode, photo)
+        if photo.at_hand:
+            return _done(DecodedItem(photo.photo, same_as=photo.original))
+        return pool.submit(lambda: replace(decode(photo.photo), same_as=photo.original))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     feeder = threading.Thread(
         target=_feed,
-        args=(photos, lambda photo: pool.submit(decode, photo), ahead, stop),
+        args=(photos, submit, ahead, stop),
         name="find",
         daemon=True,  # it may hang in a read of a pipe that nobody writes to
     )
@@ -66,8 +74,8 @@ def decode_batches(
 
 
 def _feed(
-    photos: Iterator[str | DecodedItem],
-    submit: Callable[[str], Future[DecodedItem]],
+    photos: Iterator[str | Copy],
+    submit: Callable[[str | Copy], Future[DecodedItem]],
     ahead: _Queue,
     stop: threading.Event,
 ) -> None:
@@ -85,7 +93,7 @@ def _feed(
         for photo in photos:
             if stop.is_set():
                 return
-            put(submit(photo) if isinstance(photo, str) else _done(photo))
+            put(submit(photo))
         put(None)
     except BaseException as error:  # the consumer raises it in its own thread
         if not stop.is_set():
@@ -109,14 +117,25 @@ def _batches(ahead: _Queue, batch_size: int) -> Generator[list[DecodedItem], Non
             batch, decoded = [], 0
             continue
         if isinstance(item, Future):
-            batch.append(item.result())
-            decoded += batch[-1].error is None
-            if decoded < batch_size and len(batch) < 16 * batch_size:
-                continue
+            while not _is_done(item):
+                yield []
+            fault = item.exception()
+            if fault is None:
+                batch.append(item.result())
+                decoded += batch[-1].pixels is not None
+                if decoded < batch_size and len(batch) < 16 * batch_size:
+                    continue
+        else:
+            fault = item
         if batch:
             yield batch
             batch, decoded = [], 0
-        if isinstance(item, BaseException):
-            raise item
+        if fault is not None:
+            raise fault
         if item is None:
             return
+
+
+def _is_done(future: Future[DecodedItem]) -> bool:
+    """Whether it is, after waiting for a moment."""
+    return bool(wait([future], IDLE_S).done)

@@ -12,28 +12,34 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
 
-from geolocate.decoded_item import DecodedItem
+from geolocate.decoded_item import Copy
 
 Value = TypeVar("Value")
 
 #: Earlier photos that are remembered, the latest ones: some 500 bytes each.
 REMEMBERED_PHOTOS = 32_768
+#: Images that are kept for photos that come again: some 5 KB each.
+REMEMBERED_IMAGES = 4096
 #: Larger files are compared by inode alone: reading them again would cost more than decoding.
 MAX_COMPARED_BYTES = 256 * 2**20
 #: In the notes of photos that came before.
 NOTE_DUPLICATE = "duplicate"
 
 
-def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[str | DecodedItem]:
-    """The photos that are not skipped; one that came before, be it among those, as an item that says so."""
+def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[str | Copy]:
+    """The photos that are not skipped; those that came before, be it among the skipped, say so."""
     seen = SeenPhotos(REMEMBERED_PHOTOS)
+    # What is recent here is recent where the images are: both see the same photos in the same order.
+    passed: Recent[None] = Recent(REMEMBERED_IMAGES)
     for photo in photos:
         original = seen.original(photo)
-        if not skip(photo):
-            yield photo if original is None else DecodedItem(photo, same_as=original)
+        if skip(photo):
+            continue
+        at_hand = original is not None and original in passed
+        passed.put(original or photo, None)
+        yield photo if original is None else Copy(photo, original, at_hand)
 
 
 class _State(NamedTuple):
@@ -42,7 +48,7 @@ class _State(NamedTuple):
     device: int
     inode: int
     size: int
-    changed_ns: int
+    modified_ns: int
 
 
 @dataclass(slots=True)
@@ -73,7 +79,7 @@ class SeenPhotos:
         state = _state(path)
         if state is None:
             return None
-        known = self._by_state.get(state)
+        known = self._by_state.get(state) if state.inode else None  # some systems number no files
         if known is None:
             known = self._copy(new := _Photo(path, state))
             if known is None:
@@ -137,24 +143,22 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 class Recent(Generic[Value]):
-    """The last values by name, a bounded number of them; safe to use from several threads."""
+    """The values that were put last, by name, a bounded number of them."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[str, Value] = OrderedDict()
-        self._lock = Lock()
 
     def put(self, name: str, value: Value) -> None:
-        """Keeps a value; the one that was asked for longest ago goes."""
-        with self._lock:
-            self._values[name] = value
-            self._values.move_to_end(name)
-            if len(self._values) > self._size:
-                self._values.popitem(last=False)
+        """Keeps a value, as the newest; the oldest goes where there are too many."""
+        self._values[name] = value
+        self._values.move_to_end(name)
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
 
-    def get(self, name: str) -> Value | None:
-        """The value of that name, while it is kept."""
-        with self._lock:
-            if name in self._values:
-                self._values.move_to_end(name)
-            return self._values.get(name)
+    def __getitem__(self, name: str) -> Value:
+        """The value of that name. Raises KeyError where it is kept no more."""
+        return self._values[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -13,44 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle
-from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
+from geolocate.decoding import DecodeOptions, decode_batches
 from geolocate.device import BATCHES_IN_FLIGHT, choose_batch_size
-from geolocate.duplicates import NOTE_DUPLICATE, Recent, told_apart
+from geolocate.duplicates import told_apart
+from geolocate.encoded_image import EncodedImage as EncodedImage
+from geolocate.encoding_ahead import encode_batches, rows_of
 from geolocate.equal_earth import project
 from geolocate.errors import UsageError
-from geolocate.exif import ExifFacts
 from geolocate.session import Embedded, ImageEncoder, ImageHead, LocationEncoder
 from geolocate.text import TextEncoder
 
 #: Features that go through the image head together, and coordinates through the location encoder.
 FEATURE_BLOCK = 256
 LOCATION_BLOCK = 1024
-#: Images that are kept for photos that come again: some 5 KB each.
-REMEMBERED_IMAGES = 4096
 #: Ten-crop evaluation: views of the input size out of a square this much larger (224 of 256), at its corners
 #: and centre, each mirrored too (Krizhevsky et al. 2012).
 TEN_CROP_SCALE = 256 / 224
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedImage:
-    """One photo, or one row of features, after the image encoder.
-
-    Attributes:
-        photo: the path as reached from the argument, of a row `NAME#row`.
-        embedding: float32 (d,), L2-normalised; None where there is an error.
-        concept_scores: float32 (K,), L2-normalised, of bundles with a trained concept module; else None.
-        facts: what EXIF says, where it was asked for.
-        notes: tokens about the input.
-        error: why the photo failed, or None.
-    """
-
-    photo: str
-    embedding: NDArray[np.float32] | None = None
-    concept_scores: NDArray[np.float32] | None = None
-    facts: ExifFacts | None = None
-    notes: tuple[str, ...] = ()
-    error: str | None = None
 
 
 class Encoders:
@@ -126,33 +101,11 @@ class Encoders:
         encode = self._encode_crops if ten_crops else self._encode
         if ten_crops:
             size = round(size * TEN_CROP_SCALE)
-        in_flight = BATCHES_IN_FLIGHT[self.device]
-        pending: deque[Future[list[EncodedImage]]] = deque()
-        fault: Exception | None = None
-        pool = ThreadPoolExecutor(in_flight, thread_name_prefix="encode")
+        _ = self.image_encoder  # one, and not one for each thread
         decode = partial(
             decode_batches, size=size, batch_size=self.batch_size, options=self.decode, exif=exif
         )
-        finish = partial(_encoded, encode=encode, decode=decode, recent=Recent(REMEMBERED_IMAGES))
-        batches = decode(told_apart(photos, skip))
-        try:
-            while True:
-                try:
-                    batch = next(batches, None)
-                except Exception as error:  # of the source of paths: first what came before it
-                    batch, fault = None, error
-                if batch:
-                    pending.append(pool.submit(finish, batch))
-                # Where nothing comes, the source pauses or has ended: what is at hand does not wait for it.
-                while len(pending) > (in_flight if batch else 0):
-                    yield pending.popleft().result()
-                if fault is not None:
-                    raise fault
-                if batch is None:
-                    return
-        finally:
-            batches.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+        return encode_batches(told_apart(photos, skip), decode, encode, BATCHES_IN_FLIGHT[self.device])
 
     def features(
         self, features: NDArray[Any], name: str, skip: Callable[[str], bool] = lambda row: False
@@ -179,7 +132,7 @@ class Encoders:
             rows = [f"{name}#{row}" for row in range(start, start + len(block))]
             left = [not skip(row) for row in rows]
             if any(left):  # the whole block: so each row is computed as it always is
-                encoded = zip(rows, left, _rows(self.image_head(block)), strict=True)
+                encoded = zip(rows, left, rows_of(self.image_head(block)), strict=True)
                 yield [EncodedImage(row, *image) for row, wanted, image in encoded if wanted]
 
     def texts(self, texts: Sequence[str]) -> Iterator[list[EncodedImage]]:
@@ -231,7 +184,9 @@ class Encoders:
             except MemoryError:
                 if size == 1:
                     raise
-                self.batch_size = min(size, len(pixels)) // 2 or 1
+                # On a GPU a batch is filled up to its size, whatever it holds.
+                given = size if self.device == "cuda" else min(size, len(pixels) - done)
+                self.batch_size = min(self.batch_size, max(1, given // 2))
                 if not self._said_halved:
                     self._say("not enough memory for a batch: going on with smaller ones")
                     self._said_halved = True
@@ -249,36 +204,3 @@ def ten_crops(square: NDArray[np.uint8], size: int) -> list[NDArray[np.uint8]]:
     corners = ((0, 0), (0, end), (end, 0), (end, end), (middle, middle))
     crops = [square[top : top + size, left : left + size] for top, left in corners]
     return crops + [crop[:, ::-1] for crop in crops]
-
-
-def _encoded(
-    batch: list[DecodedItem],
-    encode: Callable[[Sequence[NDArray[np.uint8]]], Embedded],
-    decode: Callable[[Iterator[str]], Iterator[list[DecodedItem]]],
-    recent: Recent[EncodedImage],
-) -> list[EncodedImage]:
-    """Every photo of a batch, those that failed included; `recent` has images by the photo they are of."""
-    pixels = [item.pixels for item in batch if item.pixels is not None]
-    rows = iter(_rows(encode(pixels)) if pixels else ())
-    images = []
-    for item in batch:
-        if item.same_as is not None:
-            image = recent.get(item.same_as)
-            if image is None:  # it failed, is of a run before this one, or too long ago
-                again = [found for part in decode(iter([item.photo])) for found in part]
-                (image,) = _encoded(again, encode, decode, recent)
-            images.append(replace(image, photo=item.photo, notes=(*image.notes, NOTE_DUPLICATE)))
-            continue
-        if item.pixels is None:
-            image = EncodedImage(item.photo, facts=item.facts, error=item.error)
-        else:
-            image = EncodedImage(item.photo, *next(rows), facts=item.facts)
-            recent.put(item.photo, image)
-        images.append(image)
-    return images
-
-
-def _rows(embedded: Embedded) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32] | None]]:
-    """Embedding and concept scores of each photo."""
-    for row, embedding in enumerate(embedded.embeddings):
-        yield embedding, None if embedded.concept_scores is None else embedded.concept_scores[row]

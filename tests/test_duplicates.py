@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from geolocate import duplicates
-from geolocate.decoded_item import DecodedItem, DecodeOptions
+from geolocate.decoded_item import Copy, DecodedItem, DecodeOptions, decode_item
 from geolocate.duplicates import NOTE_DUPLICATE, Recent, SeenPhotos, told_apart
 from geolocate.geolocator import Geolocator
 
@@ -107,18 +109,47 @@ def test_what_is_remembered_is_bounded_and_the_oldest_goes(tmp_path: Path) -> No
 
 def test_a_skipped_photo_still_counts_as_the_first(first: str) -> None:
     """So that a run that goes on after an interruption has the notes of one that was never interrupted."""
-    copy = copied(first, "copy.png")
-    found = list(told_apart(iter([first, copy]), lambda photo: photo == first))
-    assert found == [DecodedItem(copy, same_as=first)]
+    copies = [copied(first, "b.png"), copied(first, "c.png")]
+    found = list(told_apart(iter([first, *copies]), lambda photo: photo == first))
+    assert found == [Copy(copies[0], first, at_hand=False), Copy(copies[1], first, at_hand=True)]
 
 
-def test_recent_values_go_in_the_order_of_use() -> None:
+def test_what_is_too_long_ago_is_at_hand_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "REMEMBERED_IMAGES", 2)
+    paths = [picture(tmp_path / f"{number}.png", 10 * number) for number in range(3)]
+    copies = [copied(path, f"c{number}.png") for number, path in enumerate(paths)]
+    found = list(told_apart(iter([*paths, *copies]), lambda photo: False))
+    assert [isinstance(photo, Copy) and photo.at_hand for photo in found[3:]] == [False, False, False]
+    again = list(told_apart(iter([*paths, copies[2], copies[1]]), lambda photo: False))
+    assert [isinstance(photo, Copy) and photo.at_hand for photo in again[3:]] == [True, True]
+
+
+def test_files_without_numbers_are_told_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = duplicates._state
+
+    def unnumbered(path: str) -> object:
+        found = state(path)
+        return found and found._replace(inode=0, modified_ns=7)
+
+    monkeypatch.setattr(duplicates, "_state", unnumbered)
+    seen = SeenPhotos()
+    paths = [os.fspath(tmp_path / f"{number}.bmp") for number in range(3)]
+    for path in paths:
+        Path(path).write_text(path)
+        assert seen.original(path) is None
+    assert seen.original(copied(paths[1], "c.bmp")) == paths[1]
+
+
+def test_recent_values_go_in_the_order_they_were_put() -> None:
     recent: Recent[int] = Recent(2)
     recent.put("a", 1)
     recent.put("b", 2)
-    assert recent.get("a") == 1
-    recent.put("c", 3)
-    assert [recent.get(name) for name in "abc"] == [1, None, 3]
+    recent.put("a", 3)
+    recent.put("c", 4)
+    assert [name in recent for name in "abc"] == [True, False, True]
+    assert (recent["a"], recent["c"]) == (3, 4)
 
 
 @pytest.fixture
@@ -153,15 +184,17 @@ def test_each_file_is_encoded_once_and_has_a_row_for_each_path(
 
 
 def test_a_photo_that_comes_again_after_a_skipped_one_is_encoded_and_noted(
-    counted: tuple[Geolocator, list[int]], first: str
+    counted: tuple[Geolocator, list[int]], first: str, tmp_path: Path
 ) -> None:
     starter, calls = counted
     copies = [copied(first, "b.png"), copied(first, "c.png")]
-    whole = list(starter.locate([first, *copies]))
+    others = [picture(tmp_path / f"other{number}.png", 20 * number) for number in range(1, 4)]
+    whole = list(starter.locate([*others, first, *copies]))  # it is one of a batch of four
     calls.clear()
-    rest = list(starter.locate([first, *copies], skip=lambda photo: photo == first))
-    assert rest == whole[1:]
-    assert sum(calls) == 2, "what was not encoded in this run is not at hand"
+    done = [*others, first]
+    rest = list(starter.locate([*done, *copies], skip=done.__contains__))
+    assert rest == whole[4:]
+    assert sum(calls) == 1, "the first of them in this run stands for the others"
 
 
 def test_a_copy_of_a_damaged_photo_fails_by_itself(counted: tuple[Geolocator, list[int]], first: str) -> None:
@@ -171,6 +204,38 @@ def test_a_copy_of_a_damaged_photo_fails_by_itself(counted: tuple[Geolocator, li
     assert found[0].error == found[1].error
     assert found[0].error is not None
     assert not calls
+
+
+def test_a_photo_that_went_away_before_it_was_read_does_not_take_its_copy_along(
+    counted: tuple[Geolocator, list[int]], first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starter, _ = counted
+    copy = copied(first, "b.png")
+    original = SeenPhotos.original
+
+    def then_gone(self: SeenPhotos, path: str) -> str | None:
+        found = original(self, path)
+        if path == copy:
+            os.unlink(first)
+        return found
+
+    monkeypatch.setattr(SeenPhotos, "original", then_gone)
+    monkeypatch.setattr("geolocate.decoding.decode_item", _when_gone(first, decode_item))
+    found = list(starter.locate([first, copy]))
+    assert found[0].error == "no such file"
+    assert found[1].error is None
+    assert found[1].notes == (NOTE_DUPLICATE,)
+
+
+def _when_gone(path: str, decode: Callable[..., DecodedItem]) -> Callable[..., DecodedItem]:
+    """Decodes, but this photo only when it has gone."""
+
+    def wait_and_decode(photo: str, *arguments: Any) -> DecodedItem:
+        while photo == path and os.path.exists(path):
+            time.sleep(0.01)
+        return decode(photo, *arguments)
+
+    return wait_and_decode
 
 
 def test_isolated_decoding_knows_copies_too(first: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 from geopy.distance import geodesic
 from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+from PIL import Image
 
 from geolocate import Geolocator
 from geolocate.errors import BundleDamaged, BundlePartMissing, DeviceError, UsageError
@@ -219,17 +220,16 @@ def test_what_makes_no_sense_is_refused(starter: Geolocator, wish: dict[str, Any
             Geolocator.load("starter", **options)  # type: ignore[arg-type]
 
 
-def test_photos_are_read_lazily_and_a_bounded_number_ahead(
-    starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    photo = str(next(drawn_photos.iterdir()))
+def test_photos_are_read_lazily_and_a_bounded_number_ahead(starter: Geolocator, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
     asked = 0
 
     def endless() -> Iterator[str]:
         nonlocal asked
         while True:
+            Image.new("RGB", (20, 20), (asked % 256, asked // 256, 0)).save(photo)
+            yield os.fspath(photo.rename(tmp_path / f"{asked}.png"))
             asked += 1
-            yield photo
 
     predictions = starter.locate(endless())
     assert len(list(itertools.islice(predictions, 20))) == 20

@@ -57,6 +57,8 @@ LAYERS = (
         "decoded_item",
         "encoding",
         "duplicates",
+        "encoding_ahead",
+        "encoded_image",
         "embedded_gallery",
         "embedding_cache",
         "reference",
