@@ -97,24 +97,27 @@ def choose_device(device: Device, say: Callable[[str], None]) -> Literal["cuda",
 
 
 def choose_batch_size(device: Literal["cuda", "cpu"]) -> int:
-    """Photos in one call of the image encoder that the device's free memory suits."""
-    free = available_memory() if device == "cpu" else _cuda_memory()
+    """Photos in one call of the image encoder that suit the memory: of a GPU all that it has.
+
+    There a row depends on the size of the batch, by rounding, so that must be the same in every run.
+    """
+    memory = available_memory() if device == "cpu" else _cuda_memory()
     most = BATCH_SIZE[device]
-    if free is None:
+    if memory is None:
         return most
-    fits = free // 2 // BATCH_BYTES_PER_PHOTO  # half: the model itself is not loaded yet
+    fits = memory // 2 // BATCH_BYTES_PER_PHOTO  # half: the model itself takes its part
     return max(1, min(most, fits))
 
 
 def _cuda_memory() -> int | None:
-    """Free bytes of the GPU's memory; None where the CUDA runtime, loaded for the session, does not say."""
+    """Bytes of the GPU's memory; None where the CUDA runtime, loaded for the session, does not say."""
     name = "cudart64_13.dll" if sys.platform == "win32" else "libcudart.so.13"
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     try:
         failed = ctypes.CDLL(name).cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total))
     except (OSError, AttributeError):
         return None
-    return None if failed else free.value
+    return None if failed else total.value
 
 
 def choose_precision(precision: str, available: Sequence[str], device: Literal["cuda", "cpu"]) -> str:

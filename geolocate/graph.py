@@ -63,7 +63,13 @@ class Graph:
         self.name = path.name
         self.session = _open_session(path, device, threads)
         self._constants = dict(constants or {})
-        self._bound = BoundGraph(self.session, device, self._constants) if device == "cuda" else None
+        self._bound = self._bind(device) if device == "cuda" else None
+
+    def _bind(self, device: Literal["cuda", "cpu"]) -> BoundGraph:
+        try:
+            return BoundGraph(self.session, device, self._constants)
+        except Exception as error:  # ONNX Runtime has no common base class of its exceptions
+            raise DeviceError(f"{self.name} does not fit on {device}: {_first_line(error)}") from error
 
     def __call__(
         self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]
@@ -160,11 +166,15 @@ def page_locked(shape: Sequence[int], dtype: type[np.generic]) -> NDArray[Any]:
     for provider in onnxruntime.get_ep_devices():
         if provider.ep_name == CUDA_PROVIDER:
             memory = provider.memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)
-            if memory is not None:
+            if memory is None:
+                continue
+            try:
                 value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
                     list(shape), dtype, memory_info=memory
                 )
-                return np.asarray(value)  # which keeps `value` alive
+            except Exception:  # none left, or none to be had: any memory does, only slower
+                break
+            return np.asarray(value)  # which keeps `value` alive
     return np.empty(shape, dtype)
 
 
@@ -182,8 +192,11 @@ def _open_session(path: Path, device: Literal["cuda", "cpu"], threads: int) -> o
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime has no common base class of its exceptions
-        if device == "cuda" and any(sign in str(error).lower() for sign in ("cuda", "cudnn", "cublas")):
+        signs = ("cuda", "cudnn", "cublas", *map(str.lower, OUT_OF_MEMORY_SIGNS))
+        if device == "cuda" and any(sign in str(error).lower() for sign in signs):
             raise DeviceError(f"CUDA does not work here: {_first_line(error)}") from error
+        if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
+            raise MemoryError(_first_line(error)) from error
         raise BundleDamaged(f"{path.name} cannot be loaded: {_first_line(error)}") from error
     if device == "cuda" and session.get_providers()[0] != CUDA_PROVIDER:
         raise DeviceError(

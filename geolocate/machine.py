@@ -70,12 +70,22 @@ def _cpu_quota() -> float:
 def _memory_left() -> Iterator[int]:
     """What each limit of the container still leaves, in bytes."""
     for folder in _own_cgroups("memory"):
-        for limit, used in (
-            ("memory.max", "memory.current"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        for limit, used, cache in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
             with suppress(OSError, ValueError):  # "max" is no number
-                yield int((folder / limit).read_text()) - int((folder / used).read_text())
+                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+                yield left + _statistic(folder / "memory.stat", cache)
+
+
+def _statistic(path: Path, name: str) -> int:
+    """A number of `memory.stat`: what only caches files counts as used, and is given up when wanted."""
+    try:
+        lines = (line.split() for line in path.read_text().splitlines())
+        return next(int(words[1]) for words in lines if words[:1] == [name])
+    except (OSError, ValueError, IndexError, StopIteration):
+        return 0
 
 
 def _own_cgroups(controller: str) -> Iterator[Path]:

@@ -113,6 +113,7 @@ class ImageEncoder(_ToEmbeddings):
         pixels = self._staging(max(rows, len(photos)))
         try:
             np.stack(list(photos), out=pixels[: len(photos)])
+            pixels[len(photos) :] = 0
             return self._run(pixels).first(len(photos))
         finally:
             self._staged.put(pixels)

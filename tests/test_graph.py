@@ -100,16 +100,26 @@ def test_page_locked_memory_is_what_the_provider_hands_out(monkeypatch: pytest.M
             assert kind == onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE
             return "pinned"
 
-    asked: list[Any] = []
+    real = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+    handed_out: list[int] = []
 
-    def allocate(shape: Any, dtype: Any, *, memory_info: str) -> NDArray[Any]:
-        asked.append(memory_info)
-        return np.zeros(shape, dtype)
+    def allocate(shape: Any, dtype: Any, *, memory_info: str) -> onnxruntime.OrtValue:
+        assert memory_info == "pinned"
+        value = real(shape, dtype)
+        handed_out.append(value.data_ptr())
+        return value
 
     monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: [Provider()])
     monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", allocate)
+    block = page_locked((4, 2), np.uint8)
+    assert block.shape == (4, 2)
+    assert [block.ctypes.data] == handed_out, "a copy of it"
+
+    def none_left(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA failure 2: out of memory")
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", none_left)
     assert page_locked((4, 2), np.uint8).shape == (4, 2)
-    assert asked == ["pinned"]
 
 
 def test_a_file_that_is_no_graph_is_named(tmp_path: Any) -> None:

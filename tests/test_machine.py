@@ -68,6 +68,8 @@ def test_memory_is_the_least_that_any_limit_leaves(write: Write) -> None:
     write("cgroup/memory.max", "100000")
     write("cgroup/memory.current", "40000")
     assert machine.available_memory() == 60_000
+    write("cgroup/memory.stat", "anon 1000\ninactive_file 15000\n")
+    assert machine.available_memory() == 75_000, "files that are only cached are given up"
     write("cgroup/memory.current", "140000")
     assert machine.available_memory() == 0
 
