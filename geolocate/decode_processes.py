@@ -42,7 +42,15 @@ _PROGRAM = (
 
 def worker_command() -> list[str]:
     """The words that run a decoder process, but for its settings."""
-    return [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
+    folders = [folder for folder in sys.path if folder and not _is_working_folder(folder)]
+    return [sys.executable, "-P", "-c", _PROGRAM, json.dumps(folders)]
+
+
+def _is_working_folder(folder: str) -> bool:
+    try:
+        return os.path.samefile(folder, os.curdir)
+    except OSError:
+        return False
 
 
 class DecoderProcesses:

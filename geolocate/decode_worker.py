@@ -46,8 +46,9 @@ def main() -> None:
         write_greeting(answers)
         while (path := read_request(requests)) is not None:
             _alarm(options.time_limit_s + ALARM_MARGIN_S)
-            write_answer(answers, _decode(os.fsdecode(path), size, options, exif))
-            _alarm(0)
+            item = _decode(os.fsdecode(path), size, options, exif)
+            _alarm(0)  # the answer waits for a program that was stopped
+            write_answer(answers, item)
     except BrokenPipeError:
         pass  # the program has gone
 

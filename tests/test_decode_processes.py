@@ -298,3 +298,23 @@ def test_the_rows_of_a_run_are_the_same(drawn_photos: Path) -> None:
     isolated = subprocess.run([*words, "--isolate"], capture_output=True, check=True)
     assert plain.stdout == isolated.stdout
     assert not isolated.stderr
+
+
+@linux_only
+def test_a_program_that_is_stopped_while_a_photo_is_decoded_loses_nothing(folder: Path) -> None:
+    """Ctrl-Z: the decoder waits with its answer, which is larger than a pipe, as long as it takes."""
+    settings_of = decode_processes.settings_to_json(300, DecodeOptions(time_limit_s=0.2), False)
+    program = "from geolocate import decode_worker as w; w.ALARM_MARGIN_S = 0.2; w.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, settings_of], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        decode_processes.read_greeting(process.stdout)
+        write_request(process.stdin, os.fsencode(folder / "0.jpg"))
+        time.sleep(1.5)  # nobody reads
+        assert process.poll() is None
+        item = read_answer(process.stdout, "0.jpg", 300)
+        assert item.error is None
+        process.stdin.close()
+    assert process.returncode == 0
