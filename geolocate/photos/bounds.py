@@ -1,7 +1,8 @@
 """What a file may ask of its decoder: a header without end, or tables that no picture needs, are refused.
 
 Decoders believe what a header says, and some work in Python: a file of 100 MB could keep one busy for minutes
-or take gigabytes. These bounds are far above what cameras and editors write; each costs a look at the header.
+or take gigabytes. These bounds are far above what cameras and editors write; each costs a look at the header,
+and that on the scans of a JPEG one at the file.
 
 Sources: ISO/IEC 10918-1, B.1 (JPEG); PNG 1.2, 5.3; TIFF 6.0, section 2, and BigTIFF; BITMAPINFOHEADER (BMP).
 """
@@ -24,6 +25,8 @@ MAX_HEADER_READS = 500_000
 MAX_JPEG_EXIF_BYTES = 8 * 2**20
 #: Scans that a JPEG of any size may have; encoders write about ten. 10^9 pixels take half a second.
 MIN_SCANS = 16
+#: Scans that the smallest JPEG may have.
+MAX_SCANS = 2_000
 #: Each scan goes over the whole picture: smaller ones may have more, up to so many pixels in all.
 MAX_SCANNED_PIXELS = 2_000_000_000
 #: Chunks of a PNG, which encoders make 8 KiB or larger.
@@ -35,7 +38,7 @@ MAX_TIFF_NUMBERS = 400_000
 #: A BMP of run lengths, which Pillow decodes in Python: four million runs take a second.
 MAX_RUN_LENGTH_BYTES = 4 * 2**20
 
-_SCAN_BLOCK = 2**20
+_BLOCK = 2**20
 #: A marker amid entropy-coded data: neither a stuffed zero, nor a restart, nor fill.
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
@@ -80,31 +83,42 @@ class BoundedFile(io.BufferedReader):
         return data
 
 
-def check_bounds(file: BinaryIO, file_format: str) -> None:
+def check_bounds(file: BinaryIO, file_format: str, pixels: bool = True) -> None:
     """Looks through the header of a picture; leaves what it does not understand to the decoder.
 
     Args:
         file: left at its start.
         file_format: as :func:`geolocate.photos.identify.identify` names it.
+        pixels: whether they will be decoded; then scans of a JPEG are counted, to its end.
 
     Raises:
         PhotoTooLarge, PhotoDamaged: decoding it would take more time or memory than any picture needs.
     """
-    check = {"JPEG": _check_jpeg, "PNG": _check_png, "TIFF": _check_tiff, "BMP": _check_bmp}.get(file_format)
-    if check is not None:
-        file.seek(0)
-        check(file)
+    file.seek(0)
+    if file_format == "JPEG":
+        _check_jpeg(file, pixels)
+    elif file_format == "PNG":
+        _check_png(file)
+    elif file_format == "TIFF":
+        _check_tiff(file)
+    elif file_format == "BMP":
+        _check_bmp(file)
     file.seek(0)
 
 
-def _check_jpeg(file: BinaryIO) -> None:
+def _check_jpeg(file: BinaryIO, count_scans: bool) -> None:
     exif_bytes = pixels = components = frame = 0
     position = 2
     for _ in range(MAX_HEADER_READS):
         file.seek(position)
         head = file.read(10)
-        if len(head) < 4 or head[0] != 0xFF:
+        if len(head) < 4:
             return
+        if head[0] != 0xFF:
+            if (found := _next_marker_byte(file, position)) is None:
+                return
+            position = found
+            continue
         marker, length = head[1], int.from_bytes(head[2:4], "big")
         if marker == 0xFF or marker in _WITHOUT_LENGTH:
             position += 1 if marker == 0xFF else 2
@@ -121,26 +135,48 @@ def _check_jpeg(file: BinaryIO) -> None:
             frame, components = marker, head[9]
             pixels = int.from_bytes(head[5:7], "big") * int.from_bytes(head[7:9], "big")
         elif marker == _SOS:
-            if len(head) > 4 and (frame in _PROGRESSIVE or head[4] < components):
+            if count_scans and len(head) > 4 and (frame in _PROGRESSIVE or head[4] < components):
                 file.seek(position)
-                _check_scans(file, max(MIN_SCANS, MAX_SCANNED_PIXELS // max(1, pixels)))
+                allowed = max(MIN_SCANS, MAX_SCANNED_PIXELS // max(1, pixels))
+                _check_scans(file, min(allowed, MAX_SCANS))
             return
         position += 2 + length
     raise PhotoDamaged("damaged: its header has no end")
 
 
+def _next_marker_byte(file: BinaryIO, position: int) -> int | None:
+    """Where the next 0xFF stands: decoders skip what lies between segments."""
+    file.seek(position)
+    while block := file.read(_BLOCK):
+        if (found := block.find(b"\xff")) >= 0:
+            return position + found
+        position += len(block)
+    return None
+
+
 def _check_scans(file: BinaryIO, allowed: int) -> None:
     """Counts the scans up to the end of the picture: what lies behind it may be a video."""
-    scans, rest = 0, b""
-    while block := file.read(_SCAN_BLOCK):
-        data = rest + block
-        for found in _MARKER.finditer(data):
-            if found[1][0] == _EOI:
+    scans, data, at = 0, b"", 0
+    for _ in range(MAX_HEADER_READS):
+        while (found := _MARKER.search(data, at)) is None:
+            if not (block := file.read(_BLOCK)):
                 return
-            scans += found[1][0] == _SOS
-            if scans > allowed:
-                raise PhotoTooLarge(f"more than {allowed:,} scans")
-        rest = b"\xff" if data.endswith(b"\xff") else b""
+            data, at = (b"\xff" if data[at:].endswith(b"\xff") else b"") + block, 0
+        marker, at = found[1][0], found.end()
+        if marker == _EOI:
+            return
+        scans += marker == _SOS
+        if scans > allowed:
+            raise PhotoTooLarge(f"more than {allowed:,} scans")
+        if marker in _WITHOUT_LENGTH:
+            continue
+        if len(data) < at + 2:
+            data, at = data[at:] + file.read(_BLOCK), 0
+        at += int.from_bytes(data[at : at + 2], "big")  # what a segment holds is no marker
+        if at > len(data):
+            file.seek(at - len(data), os.SEEK_CUR)
+            data, at = b"", 0
+    raise PhotoDamaged("damaged: its scans have no end")
 
 
 def _check_png(file: BinaryIO) -> None:

@@ -156,7 +156,7 @@ def read_exif_block(path: str | os.PathLike[str]) -> bytes | None:
             file_format = identify(file.read(HEADER_BYTES))
             if file_format == "TIFF":
                 return _distil_tiff(file)
-            with _open_image(file, file_format) as image:
+            with _open_image(file, file_format, pixels=False) as image:
                 return _exif_block(image)
         except PhotoError:
             raise
@@ -231,10 +231,10 @@ def _check_regular(status: os.stat_result) -> None:
         raise PhotoTooLarge(f"the file is larger than {MAX_FILE_BYTES / 2**30:g} GiB")
 
 
-def _open_image(file: BoundedFile, file_format: str) -> Image.Image:
+def _open_image(file: BoundedFile, file_format: str, pixels: bool = True) -> Image.Image:
     if file_format == "HEIF":
         _register_heif()
-    check_bounds(file, file_format)
+    check_bounds(file, file_format, pixels)
     file.opening = True
     try:
         return Image.open(file, formats=(file_format,))

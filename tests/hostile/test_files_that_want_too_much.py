@@ -63,6 +63,12 @@ def jpeg_of_scans(side: int, count: int) -> bytes:
     return photo[:-2] + last * (count - 1) + photo[-2:]
 
 
+def with_an_end_in_a_comment(photo: bytes) -> bytes:
+    """What looks like the end of the picture stands in a comment before its second scan."""
+    second = photo.index(b"\xff\xda", photo.index(b"\xff\xda") + 2)
+    return photo[:second] + segment(0xFE, b"\xff\xd9") + photo[second:]
+
+
 def bmp_of_runs(size: int) -> bytes:
     """A BMP of 13,000 x 13,000 pixels in runs of one."""
     head = struct.pack("<IiiHHIIiiII", 40, 13_000, 13_000, 1, 8, 1, 0, 0, 0, 256, 0)
@@ -74,6 +80,9 @@ GREEDY: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "fill.jpg": (lambda: jpeg_with(b"\xff" * 600_000), 0, "header has no end"),
     "comments.jpg": (lambda: jpeg_with(segment(0xFE, bytes(65_000)) * 2100), 0, "header is larger"),
     "scans.jpg": (lambda: jpeg_of_scans(2000, 600), 0, "more than 500 scans"),
+    "junk.jpg": (lambda: jpeg_of_scans(2000, 600).replace(b"\xff\xc2", b"junk\xff\xc2", 1), 0, "500 scans"),
+    "end.jpg": (lambda: with_an_end_in_a_comment(jpeg_of_scans(2000, 600)), 0, "500 scans"),
+    "tiny.jpg": (lambda: jpeg_of_scans(8, 2100), 0, "more than 2,000 scans"),
     "chunks.png": (lambda: png_with(pictures.png_chunk(b"abCd", b"") * 200_001), 0, "chunks"),
     "chunk.png": (lambda: png_with(struct.pack(">I", 2**30) + b"abCd")[:41], 2**30, "a chunk beside"),
     "profile.png": (
