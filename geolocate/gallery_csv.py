@@ -104,9 +104,13 @@ def _degrees(row: list[str], index: int, path: Path, line: int) -> float:
         value = float(text)
     except ValueError:
         hint = "; write it with a decimal point" if _DECIMAL_COMMA.fullmatch(text) else ""
-        raise GalleryError(f"{path}, line {line}: {text[:SHOWN_LENGTH]!r} is not a number of degrees{hint}") from None
+        raise GalleryError(
+            f"{path}, line {line}: {text[:SHOWN_LENGTH]!r} is not a number of degrees{hint}"
+        ) from None
     if not math.isfinite(value):
-        raise GalleryError(f"{path}, line {line}: {text[:SHOWN_LENGTH]!r} is not a finite number; leave the row out")
+        raise GalleryError(
+            f"{path}, line {line}: {text[:SHOWN_LENGTH]!r} is not a finite number; leave the row out"
+        )
     return value
 
 
