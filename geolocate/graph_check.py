@@ -3,7 +3,8 @@
 ONNX Runtime reads data beside a graph from any file of the folder, hard links included, and unfolds
 functions and loops however often a graph says. So graphs stand whole in one file here, with known operators
 and no loops. The walk goes over protobuf's wire format, since the runtime has no `onnx`: weights are stepped
-over and not read, and a graph of gigabytes takes no longer than its nodes.
+over and not read, and a graph of gigabytes takes no longer than its nodes. What protobuf's C++ reads in
+another way than it stands there is refused: a tag is a number of 32 bits to it, whatever the file says.
 
 Reference: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, whose numbers of fields these are.
 """
@@ -56,6 +57,9 @@ DATA_LOCATION, EXTERNAL_DATA = 14, 13
 NAMES = {"NodeProto": (4, 7), "FunctionProto": (1, 10)}
 #: Wire types of protobuf.
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+#: The most bytes of a number on the wire, and of a tag or a length; longer ones are errors to protobuf too.
+_NUMBER_BYTES, _TAG_BYTES = 10, 5
+_MAX_TAG, _MAX_LENGTH = 2**32 - 1, 2**31 - 1
 
 Buffer = bytes | mmap.mmap
 #: Domain and name.
@@ -115,8 +119,9 @@ def check_graph(data: Buffer, domains: Collection[str]) -> None:
         raise GraphRefused("has a loop; export it with its loops unrolled")
     if strange := {
         f"{domain}::{name}" if domain not in domains else name
-        for domain, name in called - found.functions.keys()
-        if domain not in domains or name in FILE_OPERATORS
+        for domain, name in called
+        if name in FILE_OPERATORS  # the runtime takes its own, whatever function has that name
+        or (domain not in domains and (domain, name) not in found.functions)
     }:
         raise GraphRefused(f"has operators that are not standard: {ascii(sorted(strange)[:3])[1:-1]}")
     if _unfolded(found.graph, found.functions, {}, 0) > MAX_NODES:
@@ -161,38 +166,36 @@ def _fields(data: Buffer, start: int, end: int, found: _Found) -> Iterator[tuple
         found.fields += 1
         if found.fields > MAX_FIELDS:
             raise GraphRefused("has more parts than any encoder")
-        tag, start = _varint(data, start)
+        tag, start = _varint(data, start, end, _TAG_BYTES)
         number, wire = tag >> 3, tag & 7
+        if not number or tag > _MAX_TAG:
+            raise GraphRefused("is no ONNX graph")
         if wire == _VARINT:
-            value, start = _varint(data, start)
+            value, start = _varint(data, start, end, _NUMBER_BYTES)
             yield number, wire, start, value
             continue
         if wire == _LENGTH:
-            length, start = _varint(data, start)
+            length, start = _varint(data, start, end, _TAG_BYTES)
         elif wire in (_EIGHT_BYTES, _FOUR_BYTES):
             length = 8 if wire == _EIGHT_BYTES else 4
         else:
             raise GraphRefused("is no ONNX graph")
-        if start + length > end:
+        if length > _MAX_LENGTH or start + length > end:
             raise GraphRefused("is no ONNX graph, or is cut off")
         yield number, wire, start, start + length
         start += length
 
 
-def _varint(data: Buffer, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends."""
-    byte = data[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value, shift = byte & 0x7F, 7
-    while byte >= 0x80:
-        if shift > 63:
-            raise GraphRefused("is no ONNX graph")
-        at += 1
-        byte = data[at]
+def _varint(data: Buffer, at: int, end: int, most: int) -> tuple[int, int]:
+    """A number of seven bits a byte, in at most `most` bytes before `end`, and where it ends."""
+    value = shift = 0
+    for place in range(at, min(at + most, end)):
+        byte = data[place]
+        if byte < 0x80:
+            return value | byte << shift, place + 1
         value |= (byte & 0x7F) << shift
         shift += 7
-    return value, at + 1
+    raise GraphRefused("is no ONNX graph")
 
 
 def _unfolded(

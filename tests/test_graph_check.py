@@ -119,6 +119,118 @@ def test_without_the_check_onnx_runtime_would_read_a_hard_link_to_any_file(tmp_p
     np.testing.assert_array_equal(session.run(None, {"x": np.zeros(4, np.float32)})[0], FLOATS)
 
 
+def number(value: int) -> bytes:
+    """As protobuf writes it; of any length."""
+    written = b""
+    while value > 0x7F:
+        written += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return written + bytes([value])
+
+
+def part(tag: int, content: bytes) -> bytes:
+    return number(tag) + number(len(content)) + content
+
+
+def tag(field: int, wire: int = 2, above: int = 0) -> int:
+    """The tag of a field of this wire type, and `above` its 32 bits."""
+    return field << 3 | wire | above << 32
+
+
+def with_initializer(tensor: bytes, graph_tag: int = tag(7), tensor_tag: int = tag(5)) -> bytes:
+    """Adds four numbers, which a second piece of the graph holds: protobuf makes one graph of both."""
+    return bytes(model([ADD]).SerializeToString()) + part(graph_tag, part(tensor_tag, tensor))
+
+
+def shape_of_four(**fields: Any) -> bytes:
+    return bytes(TensorProto(name="c", data_type=TensorProto.FLOAT, dims=[4], **fields).SerializeToString())
+
+
+def lying_in_secret(above: int = 0) -> bytes:
+    """The tensor of :func:`outside`, with tags that protobuf cuts to these two fields."""
+    place = part(tag(1), b"location") + part(tag(2), b"secret")
+    where = part(tag(13, above=above), place) + number(tag(14, 0, above)) + number(1)
+    return shape_of_four() + where
+
+
+def run_by_onnx_runtime(folder: Path, data: bytes) -> Any:
+    import onnxruntime
+
+    (folder / "secret").write_bytes(FLOATS.tobytes())
+    (folder / "graph.onnx").write_bytes(data)
+    session = onnxruntime.InferenceSession(folder / "graph.onnx", providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": np.zeros(4, np.float32)})[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_initializer(lying_in_secret(above=1)),
+        with_initializer(lying_in_secret(above=7)),
+        with_initializer(lying_in_secret(), tensor_tag=tag(5, above=1)),
+        with_initializer(lying_in_secret(), graph_tag=tag(7, above=2)),
+    ],
+    ids=["tensor", "tensor, all bits", "initializer", "graph"],
+)
+def test_a_tag_that_protobuf_cuts_to_another_is_refused(tmp_path: Path, data: bytes) -> None:
+    np.testing.assert_array_equal(run_by_onnx_runtime(tmp_path, data), FLOATS)  # it would read the file
+    with pytest.raises(BundleDamaged, match=r"graph\.onnx is no ONNX graph"):
+        Graph(tmp_path / "graph.onnx", "cpu")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_initializer(shape_of_four() + lying_in_secret()),
+        with_initializer(lying_in_secret() + number(tag(14, 0)) + number(2**32 + 1)),
+        with_initializer(shape_of_four() + b"\xea\x80\x80\x00" + lying_in_secret()[-20:]),
+    ],
+    ids=["a tensor in two pieces", "an enumeration above 32 bits", "a tag of four bytes"],
+)
+def test_other_spellings_of_data_outside_the_file_are_seen(data: bytes) -> None:
+    with pytest.raises(GraphRefused, match="keeps weights outside the file"):
+        check_graph(data, RUNTIME_DOMAINS)
+
+
+TENSOR = shape_of_four(float_data=FLOATS.tolist())
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"\x00\x00",
+        part(tag(0), b""),
+        number(tag(100, 3)) + number(tag(100, 4)),
+        number(tag(100, 4)),
+        b"\xc2\x80\x80\x80\x80\x00\x00",
+        b"\x7a\x80\x80\x80\x80\x80\x00",
+        b"\x08" + b"\x80" * 10 + b"\x00",
+        b"\x08\x80",
+    ],
+    ids=[
+        "field 0, a number",
+        "field 0, bytes",
+        "a group",
+        "the end of a group",
+        "a tag of six bytes",
+        "a length of six bytes",
+        "a number of eleven bytes",
+        "a number that goes on behind its message",
+    ],
+)
+def test_what_protobuf_does_not_read_as_it_stands_is_refused_in_any_message(tail: bytes) -> None:
+    check_graph(with_initializer(TENSOR), RUNTIME_DOMAINS)
+    for data in (with_initializer(TENSOR + tail) + part(tag(2), b"me"), with_initializer(TENSOR) + tail):
+        with pytest.raises(GraphRefused, match="is no ONNX graph"):
+            check_graph(data, RUNTIME_DOMAINS)
+
+
+def test_numbers_of_ten_bytes_are_taken_as_protobuf_writes_negative_ones() -> None:
+    negative = number(tag(8, 0)) + number(2**64 - 1)
+    assert len(negative) == 11
+    check_graph(with_initializer(TENSOR + negative), RUNTIME_DOMAINS)
+
+
 def looping(operator: str) -> Any:
     return model([helper.make_node(operator, ["x"], ["y"])])
 
@@ -145,6 +257,17 @@ def laughing(levels: int) -> Any:
         ),
         (model([helper.make_node("Run", ["x"], ["y"], domain="evil\x1b.ops")]), r"evil\\x1b\.ops::Run"),
         (model([helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft")]), "EPContext"),
+        (
+            model(
+                [helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft")],
+                functions=[
+                    helper.make_function(
+                        "com.microsoft", "EPContext", ["x"], ["y"], [ADD], [helper.make_opsetid("", 20)]
+                    )
+                ],
+            ),
+            "EPContext",
+        ),
         (model([call("G")], functions=[function("F", [ADD])]), "own::G"),
         (model([call("F")], functions=[function("F", [call("F")])]), "calls itself"),
         (laughing(8), "more than 200,000 nodes"),
