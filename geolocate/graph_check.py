@@ -24,7 +24,9 @@ from geolocate.errors import BundleDamaged
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 RUNTIME_DOMAINS = STANDARD_DOMAINS | {"com.microsoft"}
 #: Operators that repeat a graph: an encoder needs none, and a count in the file could run for ever.
-LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
+LOOPS = frozenset(
+    {"Loop", "Scan", "SequenceMap", "BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch"}
+)
 #: Loads a compiled graph from a file that it names.
 FILE_OPERATORS = frozenset({"EPContext"})
 #: Bounds far above any encoder's: a few thousand nodes, subgraphs two deep.

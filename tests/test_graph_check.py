@@ -13,7 +13,7 @@ import pytest
 from geolocate.bundle import load_bundle
 from geolocate.errors import BundleDamaged
 from geolocate.graph import Graph
-from geolocate.graph_check import NESTED, RUNTIME_DOMAINS, GraphRefused, check_graph, check_graph_file
+from geolocate.graph_check import LOOPS, NESTED, RUNTIME_DOMAINS, GraphRefused, check_graph, check_graph_file
 
 onnx = pytest.importorskip("onnx", reason="graphs are built with onnx: the 'export' extra")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -251,6 +251,10 @@ def laughing(levels: int) -> Any:
     [
         (looping("Loop"), "has a loop"),
         (looping("Scan"), "has a loop"),
+        *(
+            (model([helper.make_node(name, ["x"], ["y"], domain="com.microsoft")]), "has a loop")
+            for name in ("BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch")
+        ),
         (
             model([call("F")], functions=[function("F", [helper.make_node("Loop", ["x"], ["y"])])]),
             "has a loop",
@@ -279,6 +283,20 @@ def test_a_graph_that_no_encoder_needs_is_refused_with_the_reason(graph: Any, me
     with pytest.raises(GraphRefused, match=message) as caught:
         check_graph(graph.SerializeToString(), RUNTIME_DOMAINS)
     assert str(caught.value).isprintable()
+
+
+def test_every_operator_of_the_runtime_that_runs_graphs_is_a_loop_or_a_branch() -> None:
+    """Against ONNX Runtime's own list, so that a later one is not overlooked."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema, schemadef
+
+    kinds = (schemadef.OpSchema.AttrType.GRAPH, schemadef.OpSchema.AttrType.GRAPHS)
+    running = {
+        schema.name
+        for schema in get_all_operator_schema()
+        if schema.domain in RUNTIME_DOMAINS
+        and any(attribute.type in kinds for attribute in schema.attributes.values())
+    }
+    assert running - LOOPS == {"If"}
 
 
 def test_functions_and_branches_as_exporters_write_them_are_taken() -> None:
