@@ -153,7 +153,7 @@ def _walk(
     if message == "NodeProto":
         calls[domain, name] += 1
     elif message == "FunctionProto":
-        found.functions.setdefault((domain, name), body).update(body)
+        found.functions.setdefault((domain, name), Counter()).update(body)
 
 
 def _text(data: Buffer, low: int, high: int) -> str:

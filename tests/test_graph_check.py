@@ -285,6 +285,17 @@ def test_a_graph_that_no_encoder_needs_is_refused_with_the_reason(graph: Any, me
     assert str(caught.value).isprintable()
 
 
+def test_the_bound_is_on_nodes_as_often_as_their_functions_are_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thousand = laughing(4).SerializeToString()
+    monkeypatch.setattr("geolocate.graph_check.MAX_NODES", 1000)
+    check_graph(thousand, RUNTIME_DOMAINS)
+    monkeypatch.setattr("geolocate.graph_check.MAX_NODES", 999)
+    with pytest.raises(GraphRefused, match="more than 999 nodes"):
+        check_graph(thousand, RUNTIME_DOMAINS)
+
+
 def test_every_operator_of_the_runtime_that_runs_graphs_is_a_loop_or_a_branch() -> None:
     """Against ONNX Runtime's own list, so that a later one is not overlooked."""
     from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema, schemadef
