@@ -81,7 +81,11 @@ def run_and_kill(
     number: signal.Signals = signal.SIGKILL,
     messages: IO[str] | None = None,
 ) -> int | None:
-    """One run that gets a signal after at most so many photos; its exit status if it ended by itself."""
+    """One run that gets a signal after at most so many photos; its exit status if it ended by itself.
+
+    Raises:
+        TimeoutExpired: the signal did not end it in time; it is killed.
+    """
     goal = lines(journal) + chance.randint(1, ahead)
     early = chance.randrange(100) < EARLY_PERCENT
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=messages) as program:
@@ -90,7 +94,11 @@ def run_and_kill(
             time.sleep(0.003)
         time.sleep(chance.random() * 0.02)
         program.send_signal(number)
-        status = program.wait(STOP_LIMIT_S)
+        try:
+            status = program.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            program.kill()  # the end of `with` waits for it, however long
+            raise
     # While it still starts, any signal ends it as the system does.
     stopped = {-signal.SIGKILL, INTERRUPTED} | ({-number} if early else set())
     return None if status in stopped else status

@@ -1,11 +1,15 @@
-"""A short run of `scripts/soak.py`, and that it would find what it looks for."""
+"""A short run of `scripts/soak.py`, and that it would find what it looks for and ends where it cannot."""
 
 from __future__ import annotations
 
+import os
 import random
 import runpy
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +95,71 @@ def test_lost_and_changed_photos_and_remains_are_found(soak: dict[str, Any], tmp
     (tmp_path / "out.csv.journal").touch()
     with pytest.raises(AssertionError, match="left beside"):
         soak["check"](tmp_path, found, {}, tree)
+
+
+def changing_tree(soak: dict[str, Any], folder: Path) -> Any:
+    """A tree of eight photos that change."""
+    pictures = soak["draw_pictures"](folder / "pictures")
+    return soak["ChangingTree"](folder / "tree", pictures, 8, random.Random(1))
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end, "not within 20 s"
+        time.sleep(0.01)
+
+
+def test_a_locked_photo_does_not_end_the_changes(
+    soak: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.truncate
+
+    def truncate(path: Path, length: int) -> None:
+        """As for any user but root."""
+        if not path.stat().st_mode & 0o200:
+            raise PermissionError(path)
+        real(path, length)
+
+    monkeypatch.setattr(os, "truncate", truncate)
+    tree = changing_tree(soak, tmp_path)
+    for path in (tmp_path / "tree").rglob("*.jpg"):
+        path.chmod(0)
+    with tree:
+        eventually(lambda: tree.changes["truncate"] >= 3)
+        tree.raise_error()
+
+
+def test_what_ends_the_changes_is_raised_while_the_program_still_runs(
+    soak: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = changing_tree(soak, tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError("no room is left")
+
+    monkeypatch.setattr(tree, "_put", full)
+
+    def soaked() -> None:
+        with tree:
+            eventually(lambda: not tree._thread.is_alive())
+            tree.raise_error()
+            pytest.fail("nothing was raised")
+
+    with pytest.raises(OSError, match="no room is left"):
+        soaked()
+
+
+def test_a_program_that_no_signal_ends_is_killed_and_told(
+    soak: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_and_kill, journal = soak["run_and_kill"], tmp_path / "journal"
+    monkeypatch.setitem(run_and_kill.__globals__, "STOP_LIMIT_S", 0.2)
+    deaf = (
+        "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "pathlib.Path(sys.argv[1]).write_text('a row\\n'); time.sleep(60)"
+    )
+    begun = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_and_kill([sys.executable, "-c", deaf, str(journal)], journal, random.Random(3), 1, signal.SIGTERM)
+    assert time.monotonic() - begun < 30
