@@ -22,6 +22,7 @@ from natural_photos import JPEG_QUALITY, natural_photo
 from geolocate.decode_processes import DecoderProcesses
 from geolocate.decoding import DecodeOptions, decode_batches
 from geolocate.exif import read_exif
+from geolocate.machine import usable_cpus
 from geolocate.photos import decode_photo
 
 SIZE = 224
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--isolate", action="store_true", help="also what processes cost against threads")
     options = parser.parse_args()
     photo = natural_photo(options.megapixels)
-    workers = os.cpu_count() or 1
+    workers = usable_cpus()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.jpg"
         photo.save(path, quality=JPEG_QUALITY)

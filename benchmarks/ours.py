@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from geolocate.device import BATCH_SIZE
 from geolocate.exif import read_exif
 from geolocate.gallery import Gallery
 from geolocate.geocoding import open_namer
+from geolocate.machine import usable_cpus
 from geolocate.photos import decode_photo
 from geolocate.session import ImageEncoder
 from geolocate.writers.csv import CsvWriter
@@ -87,14 +87,14 @@ def encoder_alone(
 
 
 def decoding_alone(model: str, photos: Sequence[Path]) -> Way:
-    """Decoding and EXIF, a thread for each core, and nothing else."""
+    """Decoding and EXIF, a thread for each processor that the program may use, and nothing else."""
     size = load_bundle(model).manifest.image.size
 
     def decode(photo: Path) -> None:
         read_exif(decode_photo(photo, size=size).exif)
 
     def decode_all() -> float:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(usable_cpus()) as pool:
             return len(list(pool.map(decode, photos)))
 
     return decode_all

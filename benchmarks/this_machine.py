@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from importlib import metadata
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from turns import Way
+
+from geolocate.machine import usable_cpus
 
 #: Floating-point operations of CLIP ViT-L/14 over one photo of 224 x 224, multiplication and addition apart.
 VIT_L_14_FLOP = 162e9
@@ -30,10 +31,10 @@ CUDA_REPEATS = 50
 
 
 def machine() -> dict[str, str]:
-    """The processor, its cores, and the versions of what runs on it."""
+    """The processor, how many of it this process may use, and the versions of what runs on it."""
     found = {
         "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(usable_cpus()),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
