@@ -34,13 +34,13 @@ def predict(setting: Setting) -> list[Figure]:
         def run() -> float:
             for photo in photos[:count]:
                 guess(photo)
-            return count
+            return len(photos[:count])
 
         return run
 
     ways: dict[str, Way] = {
         "predict": each(lambda photo: first_guess(theirs, photo), 1),
-        "cached by hand": each(cached.first_guess, setting.photos_a_turn // 2),
+        "cached by hand": each(cached.first_guess, max(1, setting.photos_a_turn // 2)),
     }
     for precision in precisions(model):
         locator = open_locator(model, precision)

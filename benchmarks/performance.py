@@ -45,6 +45,7 @@ ARMS = {
 QUICK_ARMS = ("start-up", "starter")
 #: Size of generated photos, and how many go through the starter in a turn.
 MEGAPIXELS, QUICK_MEGAPIXELS = 12.0, 1.0
+MIN_MEGAPIXELS, MAX_MEGAPIXELS = 0.01, 170.0
 STARTER_PHOTOS, QUICK_PHOTOS = 48, 12
 
 
@@ -67,8 +68,12 @@ def parse() -> argparse.Namespace:
         metavar="DIR",
         help="the weights that it was built from, in Hugging Face's layout: the geoclip package runs on them",
     )
+    parser.add_argument("--photos", metavar="DIR", help="photos of yours, in place of generated ones")
     parser.add_argument(
-        "--photos", metavar="DIR", help="photos of yours; generated ones of 12 megapixels by default"
+        "--megapixels",
+        type=float,
+        metavar="M",
+        help=f"size of generated photos (default {MEGAPIXELS:g}; with --quick {QUICK_MEGAPIXELS:g})",
     )
     parser.add_argument(
         "--only",
@@ -83,7 +88,8 @@ def parse() -> argparse.Namespace:
         type=int,
         default=8,
         metavar="N",
-        help="photos through ViT-L/14 in a turn (default 8)",
+        help="photos through ViT-L/14's encoder in a turn (default 8), twice as many through the whole "
+        f"program; the starter has {STARTER_PHOTOS} of its own, with --quick {QUICK_PHOTOS}",
     )
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cpu", help="cuda adds the arm of the GPU"
@@ -97,6 +103,10 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if min(arguments.turns, arguments.photos_a_turn) < 1:
         parser.error("--turns and --photos-a-turn are at least 1")
+    if arguments.megapixels is None:
+        arguments.megapixels = QUICK_MEGAPIXELS if arguments.quick else MEGAPIXELS
+    if not MIN_MEGAPIXELS <= arguments.megapixels <= MAX_MEGAPIXELS:
+        parser.error(f"--megapixels is from {MIN_MEGAPIXELS:g} to {MAX_MEGAPIXELS:g}")
     if arguments.quick:
         arguments.turns = 2
         arguments.only = arguments.only or list(QUICK_ARMS)
@@ -112,14 +122,14 @@ def main() -> None:
     own = (
         [Path(path).absolute() for path in find_photos([arguments.photos], print)] if arguments.photos else []
     )
-    missed = False
+    verdicts: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         setting = Setting(
             scratch=Path(scratch),
             model=arguments.model,
             clip_weights=arguments.clip_weights,
             own_photos=own,
-            megapixels=QUICK_MEGAPIXELS if arguments.quick else MEGAPIXELS,
+            megapixels=arguments.megapixels,
             turns=arguments.turns,
             photos_a_turn=arguments.photos_a_turn,
             starter_photos=QUICK_PHOTOS if arguments.quick else STARTER_PHOTOS,
@@ -137,8 +147,18 @@ def main() -> None:
             print(f"\n{name} ({seconds:.0f} s)")
             for figure in figures:
                 print(figure.row(), flush=True)
-                missed |= figure.verdict == "MISSED"
-    print("\nsome goals are missed" if missed else "\nall goals that were measured are reached")
+                verdicts += [figure.verdict] if figure.verdict else []
+    print(f"\n{summary(verdicts)}")
+
+
+def summary(verdicts: list[str]) -> str:
+    """What the figures that have a goal say together."""
+    if not verdicts:
+        return "no goal was measured"
+    missed = verdicts.count("MISSED")
+    if not missed:
+        return f"all {len(verdicts)} goals that were measured are reached"
+    return f"{missed} of the {len(verdicts)} goals that were measured are missed"
 
 
 if __name__ == "__main__":

@@ -73,5 +73,6 @@ class Setting:
             "photos": "own" if self.own_photos else f"generated, {self.megapixels:g} megapixels",
             "turns": self.turns,
             "photos_a_turn": self.photos_a_turn,
+            "starter_photos": self.starter_photos,
             "device": self.device,
         }

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,7 +45,44 @@ def test_an_arm_that_cannot_run_here_is_left_out_aloud(tmp_path: Path) -> None:
     shown = run("--only", "end-to-end", "--only", "cuda", "--json", str(record))
     assert "end-to-end: left out: it needs --model" in shown
     assert "cuda: left out: it needs --device cuda" in shown
+    assert shown.endswith("no goal was measured\n")
     assert not record.exists()
+
+
+def test_a_size_that_no_photo_has_is_refused() -> None:
+    words = [sys.executable, str(BENCHMARKS / "performance.py"), "--megapixels", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--megapixels is from" in done.stderr
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_last_line_counts_the_goals() -> None:
+    from performance import summary
+
+    assert summary([]) == "no goal was measured"
+    assert summary(["reached"] * 3) == "all 3 goals that were measured are reached"
+    assert summary(["reached", "MISSED"]) == "1 of the 2 goals that were measured are missed"
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_smallest_turn_gives_the_peer_a_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    import peer_arms
+    from setting import Setting
+
+    photo = tmp_path / "only.jpg"
+    guessed: list[Path] = []
+    monkeypatch.setattr(peer_arms, "first_guess", lambda _, path: path)
+    monkeypatch.setattr(peer_arms, "CachedGeoclip", lambda _: SimpleNamespace(first_guess=guessed.append))
+    monkeypatch.setattr(peer_arms, "precisions", lambda _: ["fp32"])
+    monkeypatch.setattr(peer_arms, "open_locator", lambda *_: None)
+    monkeypatch.setattr(peer_arms, "end_to_end", lambda *_: lambda: 1.0)
+    setting = Setting(tmp_path, "any", None, [photo], 1.0, 2, 1, 1, "cpu")
+    setting.theirs = None
+    figures = {figure.what: figure.value for figure in peer_arms.predict(setting)}
+    assert guessed == [photo] * 2
+    assert figures["fp32 / geoclip, cached by hand"].least > 0
 
 
 @pytest.mark.usefixtures("modules")
