@@ -53,7 +53,7 @@ def text_basis(
     say(f"embedding {len(concepts)} concepts")
     with tempfile.TemporaryDirectory() as scratch:
         write_tokenizer(Path(scratch) / TOKENIZER)
-        tokenizer = Tokenizer(Path(scratch) / TOKENIZER, clip.text.context_length)
+        tokenizer = Tokenizer((Path(scratch) / TOKENIZER).read_bytes(), clip.text.context_length)
         tokens = torch.from_numpy(tokenizer(prompts()).ids)  # (T, context)
         with torch.inference_mode():
             texts = torch.cat([tower(part) for part in torch.split(tokens, BATCH)]).numpy()  # (T, c)

@@ -75,7 +75,8 @@ def add_text(
     tower = clip.text_tower()
     graph = graphs.store_as_half(graphs.text_encoder_graph(tower, clip.text.context_length))
     write_tokenizer(new.folder / TOKENIZER)
-    tokens = Tokenizer(new.folder / TOKENIZER, clip.text.context_length)(prompts()).ids  # (P, T)
+    tokenizer = Tokenizer((new.folder / TOKENIZER).read_bytes(), clip.text.context_length)
+    tokens = tokenizer(prompts()).ids  # (P, T)
     with torch.inference_mode():
         texts = torch.cat([tower(part) for part in _parts(tokens)])  # (P, c)
     session = cpu_session(graph)

@@ -11,19 +11,15 @@ from pathlib import Path
 
 import open_clip.tokenizer
 import tokenizers
-from tokenizers import Regex, models, pre_tokenizers
 
-from geolocate.text import END_TOKEN, START_TOKEN
+from geolocate.text import END_OF_WORD, END_TOKEN, START_TOKEN, byte_pair_encoding
 
 #: Merges that CLIP uses of its file; the first line is a comment, the rest was never trained with.
 MERGES = 49_152 - 256 - 2
-END_OF_WORD = "</w>"
-#: CLIP's words: English contractions, letters, single digits, anything else that is not white space.
-WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 def build_tokenizer() -> tokenizers.Tokenizer:
-    """The tokeniser over text that :func:`geolocate.text.clean` cleaned; it makes no special tokens."""
+    """CLIP's, by the vocabulary and merges of open_clip."""
     bytes_to_text = list(open_clip.tokenizer.bytes_to_unicode().values())  # 256
     lines = gzip.decompress(Path(open_clip.tokenizer.default_bpe()).read_bytes()).decode("utf-8").split("\n")
     merges = [(first, second) for first, second in (line.split() for line in lines[1 : MERGES + 1])]
@@ -34,15 +30,7 @@ def build_tokenizer() -> tokenizers.Tokenizer:
         START_TOKEN,
         END_TOKEN,
     ]
-    vocabulary = {name: index for index, name in enumerate(names)}
-    tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix=END_OF_WORD))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    return tokenizer
+    return byte_pair_encoding({name: index for index, name in enumerate(names)}, merges)
 
 
 def write_tokenizer(path: Path) -> None:

@@ -46,7 +46,7 @@ def add_zero_shot_concepts(
     means = ModalityMeans.load(new.folder / MODALITY_MEANS)
     listed = load_concept_set(GEOGRAPHIC)
     say(f"embedding {len(listed)} concepts")
-    tokenizer = Tokenizer(new.folder / TOKENIZER, clip.text.context_length)
+    tokenizer = Tokenizer((new.folder / TOKENIZER).read_bytes(), clip.text.context_length)
     tower = clip.text_tower()
     basis = np.stack(
         [concept_direction(list(c.prompts), tokenizer, tower, means, model) for c in listed]

@@ -11,7 +11,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,16 @@ from geolocate.bundle import IMAGE_HEAD, MODALITY_MEANS, TEXT_ENCODER, TOKENIZER
 from geolocate.errors import BundleDamaged
 from geolocate.graph import Graph
 from geolocate.untrusted_arrays import read_arrays
+from geolocate.untrusted_json import parse_json
+
+if TYPE_CHECKING:
+    import tokenizers
 
 #: What CLIP puts before and after a text.
 START_TOKEN, END_TOKEN = "<start_of_text>", "<end_of_text>"
+#: CLIP's words: English contractions, letters, single digits, anything else that is not white space.
+WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+END_OF_WORD = "</w>"
 #: What fills the rest of the context; open_clip's padding.
 PADDING_ID = 0
 #: Larger than any tokeniser's file.
@@ -62,46 +69,90 @@ class Tokens:
     truncated: NDArray[np.bool_]
 
 
+def byte_pair_encoding(
+    vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]
+) -> tokenizers.Tokenizer:
+    """CLIP's encoding of text that :func:`clean` cleaned; it makes no special tokens."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers  # only where there is text
+
+    encoding = Tokenizer(models.BPE(dict(vocabulary), list(merges), end_of_word_suffix=END_OF_WORD))
+    encoding.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    return encoding
+
+
 class Tokenizer:
-    """CLIP's byte-pair encoding, from a bundle's `tokenizer.json`.
+    """CLIP's byte-pair encoding, by the vocabulary and merges of a bundle's `tokenizer.json`.
 
     Equal to open_clip's tokeniser, but for the names of the special tokens: written out in a text, they are
-    text.
+    text. What else the file says is left alone: its patterns, replacements and padding could take any time
+    and memory, and some make the library panic.
 
     Args:
-        path: the file.
+        content: of the file.
         context_length: T.
 
     Raises:
         BundleDamaged: the file describes no CLIP tokeniser.
     """
 
-    def __init__(self, path: Path, context_length: int) -> None:
-        import tokenizers  # only where there is text
-
-        if path.stat().st_size > TOKENIZER_MAX_BYTES:
-            raise BundleDamaged(f"{path.name} is too large for a tokeniser")
+    def __init__(self, content: bytes, context_length: int) -> None:
         try:
-            self._tokenizer = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # the library raises bare exceptions
-            raise BundleDamaged(f"{path.name} is no tokeniser: {error}") from error
-        start, end = (self._tokenizer.token_to_id(token) for token in (START_TOKEN, END_TOKEN))
+            model = parse_json(content)["model"]
+            vocabulary, merges = model["vocab"], model["merges"]
+            if not isinstance(vocabulary, dict) or not isinstance(merges, list):  # a text would name a file
+                raise ValueError("its vocabulary or its merges are no list")
+            self._encoding = byte_pair_encoding(vocabulary, [_pair(merge) for merge in merges])
+        except BaseException as error:
+            if not _is_the_librarys(error):
+                raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BundleDamaged(f"{TOKENIZER} is no tokeniser: {reason}") from error
+        start, end = (self._encoding.token_to_id(token) for token in (START_TOKEN, END_TOKEN))
         if start is None or end is None:
-            raise BundleDamaged(f"{path.name} lacks {START_TOKEN} or {END_TOKEN}")
+            raise BundleDamaged(f"{TOKENIZER} lacks {START_TOKEN} or {END_TOKEN}")
         self._start, self._end = start, end
         self.context_length = context_length
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """Tokenises texts (N)."""
+        """Tokenises texts (N).
+
+        Raises:
+            BundleDamaged: the vocabulary cannot take them.
+        """
         ids = np.full((len(texts), self.context_length), PADDING_ID, dtype=np.int64)  # (N, T)
         truncated = np.zeros(len(texts), dtype=np.bool_)  # (N,)
         room = self.context_length - 2
         for row, text in enumerate(texts):
-            words = self._tokenizer.encode(clean(text), add_special_tokens=False).ids
+            words = self._encode(clean(text))
             truncated[row] = len(words) > room
             tokens = [self._start, *words[:room], self._end]
             ids[row, : len(tokens)] = tokens
         return Tokens(ids, truncated)
+
+    def _encode(self, text: str) -> list[int]:
+        try:
+            words: list[int] = self._encoding.encode(text, add_special_tokens=False).ids
+        except BaseException as error:
+            if not _is_the_librarys(error):
+                raise
+            raise BundleDamaged(f"{TOKENIZER} cannot take a text: {error}") from error
+        return words
+
+
+def _pair(merge: Any) -> tuple[str, str]:
+    """A merge as the library writes it today, or as older ones did: with a space between."""
+    first, second = merge.split(" ") if isinstance(merge, str) else merge
+    return first, second
+
+
+def _is_the_librarys(error: BaseException) -> bool:
+    """Whether it comes from the library, which raises bare exceptions, or panics beside all of them."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +221,22 @@ class ModalityMeans:
         )
 
     @classmethod
-    def load(cls, path: Path) -> ModalityMeans:
+    def load(cls, file: Path | BinaryIO) -> ModalityMeans:
         """Reads `modality_means.npz`.
 
         Raises:
             BundleDamaged: it is not one.
         """
         try:
-            stored = read_arrays(path, MEANS_TYPES, MEANS_MAX_BYTES)
+            stored = read_arrays(file, MEANS_TYPES, MEANS_MAX_BYTES)
             text, image = stored["text"].astype(np.float32), stored["image"].astype(np.float32)
             norm = float(stored["image_norm"])
             n_text, n_image = (int(count) for count in stored["n"])
         except (OSError, TypeError, ValueError) as error:
-            raise BundleDamaged(f"{path.name} cannot be read: {error}") from error
+            raise BundleDamaged(f"{MODALITY_MEANS} cannot be read: {error}") from error
         finite = np.isfinite(text).all() and np.isfinite(image).all()
         if text.ndim != 1 or text.shape != image.shape or not finite or not (0 < norm < np.inf):
-            raise BundleDamaged(f"{path.name} holds no means")
+            raise BundleDamaged(f"{MODALITY_MEANS} holds no means")
         return cls(text, image, norm, n_text, n_image)
 
 
@@ -212,9 +263,9 @@ class TextEncoder:
             raise BundleDamaged(f"{TEXT_ENCODER} does not take token ids of a fixed length")
         if features.type != "tensor(float)" or features.shape[1:] != [width]:
             raise BundleDamaged(f"{TEXT_ENCODER} does not give features of width {width}")
-        self.tokenizer = Tokenizer(bundle.file(TOKENIZER), length)
+        self.tokenizer = Tokenizer(bundle.read(TOKENIZER, TOKENIZER_MAX_BYTES), length)
         self._input, self._output = tokens.name, features.name
-        self.means = ModalityMeans.load(bundle.file(MODALITY_MEANS)) if bundle.has(MODALITY_MEANS) else None
+        self.means = _means_of(bundle)
         if self.means is not None and len(self.means.text) != width:
             raise BundleDamaged(
                 f"{MODALITY_MEANS} has width {len(self.means.text)}, the manifest says {width}"
@@ -234,3 +285,10 @@ class TextEncoder:
         rows = [self._head(["image_embedding"], {"features": row[None]})[0] for row in features]
         result: FloatArray = np.concatenate(rows)
         return result
+
+
+def _means_of(bundle: Bundle) -> ModalityMeans | None:
+    if not bundle.has(MODALITY_MEANS):
+        return None
+    with bundle.open(MODALITY_MEANS) as file:
+        return ModalityMeans.load(file)

@@ -36,8 +36,10 @@ def map_array(file: BinaryIO, kinds: Collection[str]) -> NDArray[Any]:
     )
 
 
-def read_arrays(path: Path, members: Mapping[str, Collection[str]], limit: int) -> dict[str, NDArray[Any]]:
-    """The arrays of a small NPZ file.
+def read_arrays(
+    file: Path | BinaryIO, members: Mapping[str, Collection[str]], limit: int
+) -> dict[str, NDArray[Any]]:
+    """The arrays of a small NPZ file, by its path or open.
 
     Args:
         members: the names of all that it has to hold, with the types that each may have.
@@ -48,7 +50,7 @@ def read_arrays(path: Path, members: Mapping[str, Collection[str]], limit: int) 
         ValueError: it is no archive of these arrays and nothing else, or too large.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             listed = archive.infolist()
             if sorted(member.filename for member in listed) != sorted(f"{name}.npy" for name in members):
                 raise ValueError(f"it does not hold {', '.join(members)} and nothing else")
