@@ -70,8 +70,8 @@ def open_gallery(
     encoder_hash = bundle.manifest.files[LOCATION_ENCODER].sha256
     key = hashlib.sha256(f"{CACHE_VERSION} {content} {encoder_hash}".encode()).hexdigest()
     folder = cache or cache_folder()
-    entry = folder / key[:32]
-    gallery = _load(entry, bundle.manifest.embedding_dim)
+    entry, width = folder / key[:32], bundle.manifest.embedding_dim
+    gallery = _load(entry, width)
     if gallery is not None:
         return gallery
     points = read_gallery(path)
@@ -83,28 +83,24 @@ def open_gallery(
         for name in PARTS:
             make_private_file(scratch / name)
         embeddings = np.lib.format.open_memmap(
-            scratch / EMBEDDINGS,
-            mode="w+",
-            dtype=np.float32,
-            shape=(len(points.coordinates), bundle.manifest.embedding_dim),
+            scratch / EMBEDDINGS, mode="w+", dtype=np.float32, shape=(len(points.coordinates), width)
         )
         _embed(encoder, points.coordinates, embeddings, advance)
         embeddings.flush()
         np.save(scratch / COORDINATES, points.coordinates)
         np.save(scratch / WEIGHTS, points.weights)
-        _move(scratch, entry)
+        kept = _move(scratch, entry, width)
+        if kept is None:
+            raise OSError(f"{entry.name} cannot be read back")
+        return kept
     except OSError as error:
         warn(f"the embedded gallery cannot be kept in {folder}: {error.strerror or error}")
-        in_memory = np.empty((len(points.coordinates), bundle.manifest.embedding_dim), dtype=np.float32)
+        in_memory = np.empty((len(points.coordinates), width), dtype=np.float32)
         _embed(encoder, points.coordinates, in_memory, advance)
         return Gallery(points.coordinates, points.weights, in_memory)
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
-    kept = _load(entry, bundle.manifest.embedding_dim)
-    if kept is None:
-        raise GalleryError(f"the embedded gallery in {entry} cannot be read back")
-    return kept
 
 
 def _embed(
@@ -142,8 +138,16 @@ def _load(entry: Path, width: int) -> Gallery | None:
         return None
 
 
-def _move(scratch: Path, entry: Path) -> None:
-    """Moves a finished entry into place; a damaged one goes, and another run may have been first."""
-    shutil.rmtree(entry, ignore_errors=True)
+def _move(scratch: Path, entry: Path, width: int) -> Gallery | None:
+    """Moves a finished entry into place, and opens what stands there then; None where nothing usable does.
+
+    Another run may have been first: its entry stays, since a third one may be opening it.
+    """
     with contextlib.suppress(OSError):
         os.rename(scratch, entry)
+    if (kept := _load(entry, width)) is not None:
+        return kept
+    shutil.rmtree(entry, ignore_errors=True)  # it is damaged
+    with contextlib.suppress(OSError):
+        os.rename(scratch, entry)
+    return _load(entry, width)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from geolocate import Geolocator
+from geolocate import Geolocator, embedded_gallery
 from geolocate.bundle import Bundle, load_bundle
 from geolocate.embedded_gallery import EMBEDDINGS, open_gallery
 from geolocate.errors import BundleDamaged, GalleryError
@@ -77,6 +78,35 @@ def test_a_damaged_entry_is_built_again(
     again = open_gallery(points, starter, "cpu", advance=advance, cache=tmp_path / "cache")
     assert calls == [4096, 5000]
     assert np.array_equal(again.embeddings, whole)
+
+
+def test_of_two_runs_at_once_the_first_entry_stays(
+    starter: Bundle, points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed, cache = embedded_gallery._embed, tmp_path / "cache"
+
+    def overtaken(*arguments: Any) -> None:
+        embed(*arguments)
+        monkeypatch.setattr(embedded_gallery, "_embed", embed)
+        open_gallery(points, starter, "cpu", cache=cache)
+        first.extend(path.stat().st_ino for path in cache.iterdir() if not path.name.startswith("."))
+
+    first: list[int] = []
+    monkeypatch.setattr(embedded_gallery, "_embed", overtaken)
+    assert len(open_gallery(points, starter, "cpu", cache=cache)) == 5000
+    assert [path.stat().st_ino for path in cache.iterdir()] == first
+    assert len(first) == 1
+
+
+def test_an_entry_that_cannot_be_read_back_is_done_without(
+    starter: Bundle, points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_gallery, "_load", lambda entry, width: None)
+    said: list[str] = []
+    gallery = open_gallery(points, starter, "cpu", warn=said.append, cache=tmp_path / "cache")
+    assert len(gallery) == 5000
+    assert len(said) == 1
+    assert "cannot be read back" in said[0]
 
 
 def test_without_a_usable_cache_the_run_goes_on_and_says_so(
