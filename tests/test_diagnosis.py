@@ -192,6 +192,22 @@ def test_the_pace_of_the_real_pipeline_is_measured(monkeypatch: pytest.MonkeyPat
     json.dumps(values)
 
 
+def test_without_a_temporary_folder_the_model_runs_and_only_the_pace_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    values = model("starter", "cpu", 0.05)
+    assert (values["name"], values["pace_error"]) == ("starter", "No such file or directory")
+    answers = {"runtime": Answer({"version": "1", "providers": [], "cuda": None}), "model": Answer(values)}
+    monkeypatch.setattr("geolocate.diagnosis.examination.ask", lambda question, **_: answers.get(question))
+    monkeypatch.setattr("geolocate.diagnosis.examination.cuda_cause", lambda *_: None)
+    monkeypatch.setattr("geolocate.diagnosis.examination.describe_driver", lambda _: None)
+    states = {
+        finding.subject: finding.state for finding in examine("starter", "cpu", 0.05).of("warning", "ok")
+    }
+    assert (states["model"], states["pace"]) == ("ok", "warning")
+
+
 def test_the_photo_of_the_self_test_is_never_one_that_came_before(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"photo")
     seen = SeenPhotos()

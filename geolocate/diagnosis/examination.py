@@ -9,7 +9,7 @@ from geolocate.diagnosis.findings import Finding, Report, Section
 from geolocate.diagnosis.installation import describe_extras, describe_folders, describe_program
 from geolocate.diagnosis.machine import describe_machine
 from geolocate.diagnosis.models import describe_bundles, describe_model
-from geolocate.diagnosis.pace import describe_pace
+from geolocate.diagnosis.pace import describe_missing_pace, describe_pace
 from geolocate.diagnosis.questions import ANSWER_LIMIT_S, Answer, ask
 from geolocate.diagnosis.runtime import CUDA_PROVIDER, describe_providers, describe_wheels
 
@@ -47,6 +47,8 @@ def examine(model: str | None, device: str, seconds: float) -> Report:
     if "pace" in opened.values:
         pace = describe_pace(opened.values["pace"], opened.values["device"])
         sections.append(Section("Self-test", tuple(pace)))
+    elif "pace_error" in opened.values:
+        sections.append(Section("Self-test", (describe_missing_pace(opened.values["pace_error"]),)))
     sections.append(Section("Extras", tuple(describe_extras())))
     sections.append(Section("Folders", tuple(_guarded("folders", _folders()))))
     return Report(tuple(sections), opened.values.get("device"))

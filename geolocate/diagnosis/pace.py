@@ -58,6 +58,9 @@ def measure(geolocator: Geolocator, seconds: float) -> dict[str, Any]:
     """Photos a second of each part and of the whole, over about `seconds`.
 
     The file stays in the system's cache: a slow disk is not measured.
+
+    Raises:
+        OSError: there is no temporary folder for it, or no room.
     """
     from geolocate.decoding import DecodeOptions
     from geolocate.encoding import Encoders
@@ -143,6 +146,13 @@ def describe_pace(pace: dict[str, Any], device: str) -> list[Finding]:
         f"decoding alone {_rate(decode)}, image encoder alone {_rate(encode)} {place}"
     )
     return [Finding("pace", "ok", text, facts=pace), _describe_bottleneck(decode, encode, device)]
+
+
+def describe_missing_pace(error: str) -> Finding:
+    """Why there is no pace."""
+    text = f"the pace cannot be measured, for want of a temporary folder: {error}"
+    fix = "let TMPDIR name a folder with 10 MB of room, or take --no-self-test"
+    return Finding("pace", "warning", text, fix, {"error": error})
 
 
 def _describe_bottleneck(decode: float, encode: float, device: str) -> Finding:

@@ -107,7 +107,10 @@ def _driver_version() -> str | None:
 
 
 def model(model: str | None, device: str, seconds: float) -> dict[str, Any]:
-    """Opens the model as `predict` does, and measures its pace where `seconds` is above 0."""
+    """Opens the model as `predict` does, and measures its pace where `seconds` is above 0.
+
+    Without a temporary folder for the photo there is no pace, but the model runs all the same.
+    """
     from geolocate.errors import GeolocateError
 
     begun = time.perf_counter()
@@ -125,8 +128,11 @@ def model(model: str | None, device: str, seconds: float) -> dict[str, Any]:
             "open_s": time.perf_counter() - begun,
         }
         if seconds > 0:
-            answer["pace"] = measure(geolocator, seconds)
-        else:
+            try:
+                answer["pace"] = measure(geolocator, seconds)
+            except OSError as error:
+                answer["pace_error"] = os.strerror(error.errno) if error.errno else type(error).__name__
+        if "pace" not in answer:
             _ = geolocator.encode_images([])  # opens the image encoder
         return answer
     except GeolocateError as error:
