@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -41,19 +42,33 @@ def make_private_folder(folder: Path) -> None:
 def make_private_file(path: Path) -> None:
     """Makes an empty file where there is none, for the user alone; closes one that is there to others.
 
+    What is judged is what was opened, whatever is put in its place meanwhile.
+
     Raises:
         OSError: it cannot be made, is no regular file, or belongs to somebody else.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    os.close(os.open(path, flags, FILE_MODE))
-    _close_to_others(path, FILE_MODE)
+    descriptor = os.open(path, flags, FILE_MODE)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
+        if _is_to_be_closed(path, status, FILE_MODE):
+            os.fchmod(descriptor, FILE_MODE)
+    finally:
+        os.close(descriptor)
 
 
-def _close_to_others(path: Path, mode: int) -> None:
+def _close_to_others(folder: Path, mode: int) -> None:
+    if _is_to_be_closed(folder, folder.stat(), mode):
+        folder.chmod(mode)
+
+
+def _is_to_be_closed(path: Path, status: os.stat_result, mode: int) -> bool:
+    """Whether others have permissions there, or the user too few. Raises OSError where it is another's."""
     if os.name == "nt":  # permissions are inherited from the user's profile there
-        return
-    status = path.stat()
+        return False
     if os.geteuid() not in (0, status.st_uid):
         raise PermissionError(1, "belongs to another user", os.fspath(path))
-    if stat.S_IMODE(status.st_mode) & _OF_OTHERS or stat.S_IMODE(status.st_mode) & mode != mode:
-        path.chmod(mode)
+    permissions = stat.S_IMODE(status.st_mode)
+    return bool(permissions & _OF_OTHERS) or permissions & mode != mode

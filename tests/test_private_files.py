@@ -108,3 +108,30 @@ def test_a_link_in_place_of_a_private_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         make_private_file(tmp_path / "link")
     assert mode(tmp_path / "secret") == 0o644
+
+
+def test_a_pipe_in_place_of_a_private_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", mode=0o600)
+    with pytest.raises(OSError, match="is not a regular file"):
+        make_private_file(tmp_path / "pipe")
+
+
+def test_a_link_that_is_put_there_a_moment_later_closes_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").touch()
+    (tmp_path / "shared").chmod(0o644)
+    (tmp_path / "own").touch()
+    (tmp_path / "own").chmod(0o644)
+    opened = os.open
+
+    def then_linked(path: Path, *arguments: int) -> int:
+        descriptor = opened(path, *arguments)
+        path.rename(tmp_path / "moved")
+        path.symlink_to(tmp_path / "shared")
+        return descriptor
+
+    monkeypatch.setattr(os, "open", then_linked)
+    make_private_file(tmp_path / "own")
+    assert mode(tmp_path / "shared") == 0o644
+    assert mode(tmp_path / "moved") == 0o600
