@@ -32,6 +32,14 @@ OUT_OF_MEMORY_SIGNS = (
 #: ONNX Runtime's log level: errors reach the user as exceptions, not as lines on standard error.
 LOG_FATAL = 4
 
+#: Threads of one call wait for each other awake, which is a tenth faster, but for nothing after it: the cores
+#: are wanted for decoding. Work is dealt out in finer blocks, so that none waits for one that was held up.
+SESSION_CONFIG = {
+    "session.intra_op.allow_spinning": "1",
+    "session.force_spinning_stop": "1",
+    "session.dynamic_block_base": "4",
+}
+
 #: Name -> (element type, sizes; None for a size that is free).
 Nodes = Mapping[str, tuple[str, Sequence[int | None]]]
 
@@ -183,8 +191,8 @@ def _open_session(path: Path, device: Literal["cuda", "cpu"], threads: int) -> o
     options.log_severity_level = LOG_FATAL
     # ONNX Runtime's own choice is the machine's cores, however few of them a container or an affinity leaves.
     options.intra_op_num_threads = threads or usable_cores()
-    # Waiting threads would spin on the cores that decode the next photos.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for name, value in SESSION_CONFIG.items():
+        options.add_session_config_entry(name, value)
     providers: list[Any] = [CPU_PROVIDER]
     if device == "cuda":
         providers.insert(0, (CUDA_PROVIDER, CUDA_OPTIONS))
