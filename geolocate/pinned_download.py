@@ -65,11 +65,29 @@ def open_safely(request: urllib.request.Request, *, timeout: float) -> Any:
 
 
 def missing_bytes(file: PinnedFile, folder: Path) -> int:
-    """How much of a file is still to be fetched."""
-    for path in (folder / file.name, folder / (file.name + PARTIAL_SUFFIX)):
-        if path.is_file():
-            return max(file.size - path.stat().st_size, 0)
-    return file.size
+    """How much of a file :func:`fetch` will fetch; reads all of a file that is there.
+
+    Raises:
+        OutputError: what is there cannot be read.
+    """
+    try:
+        return 0 if _is_whole(folder / file.name, file) else file.size - _begun(_partial(folder, file), file)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be read: {error.strerror or error}") from error
+
+
+def _partial(folder: Path, file: PinnedFile) -> Path:
+    return folder / (file.name + PARTIAL_SUFFIX)
+
+
+def _is_whole(path: Path, file: PinnedFile) -> bool:
+    return path.is_file() and path.stat().st_size == file.size and sha256_of(path) == file.sha256
+
+
+def _begun(partial: Path, file: PinnedFile) -> int:
+    """How much an earlier run brought that can be gone on with."""
+    size = partial.stat().st_size if partial.is_file() else 0
+    return size if size <= file.size else 0
 
 
 def fetch(
@@ -94,15 +112,15 @@ def fetch(
     """
     if urllib.parse.urlsplit(file.url).scheme.lower() not in SCHEMES:
         raise WeightsError(f"{file.url} is no address that files are fetched from: {' or '.join(SCHEMES)}")
-    target, partial = folder / file.name, folder / (file.name + PARTIAL_SUFFIX)
+    target, partial = folder / file.name, _partial(folder, file)
     try:
         make_private_folder(folder)
-        if target.is_file() and target.stat().st_size == file.size and sha256_of(target) == file.sha256:
+        if _is_whole(target, file):
             advance(file.size)
             return target
-        if partial.is_file() and partial.stat().st_size > file.size:
-            partial.unlink()
-        present = partial.stat().st_size if partial.is_file() else 0
+        present = _begun(partial, file)
+        if not present:
+            partial.unlink(missing_ok=True)
         advance(present)
         make_private_file(partial)
         _bring(file, partial, advance, open_url, wait)
@@ -132,7 +150,7 @@ def _bring(
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == NO_SUCH_RANGE and present:
-                partial.unlink()
+                os.truncate(partial, 0)  # a new file would be open to others by the umask
                 advance(-present)
                 problem = error
             elif error.code < 500 and error.code != 429:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import stat
 import threading
 import urllib.request
@@ -230,6 +231,34 @@ def test_what_is_fetched_is_readable_by_its_user_alone(file: PinnedFile, tmp_pat
     path = fetch(file, tmp_path / "cache")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_that_is_begun_again_is_readable_by_its_user_alone(
+    server: Server, file: PinnedFile, tmp_path: Path
+) -> None:
+    (tmp_path / ("weights" + PARTIAL_SUFFIX)).write_bytes(b"of another day")
+    server.refuse = [416]
+    before = os.umask(0)
+    try:
+        path = fetch(file, tmp_path, wait=no_wait)
+    finally:
+        os.umask(before)
+    assert server.asked == ["bytes=14-", None]
+    assert path.read_bytes() == CONTENT
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("there", [None, b"short", b"x" * len(CONTENT), CONTENT + b"x", CONTENT])
+@pytest.mark.parametrize("begun", [None, CONTENT[:1000], CONTENT, CONTENT + b"x"])
+def test_what_is_said_to_be_missing_is_what_is_fetched(
+    file: PinnedFile, tmp_path: Path, there: bytes | None, begun: bytes | None
+) -> None:
+    for name, content in (("weights", there), ("weights" + PARTIAL_SUFFIX, begun)):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    missing, told = missing_bytes(file, tmp_path), list[int]()
+    assert fetch(file, tmp_path, advance=told.append).read_bytes() == CONTENT
+    assert missing == len(CONTENT) - told[0] == sum(told[1:])
 
 
 def test_no_more_is_read_than_the_file_has(server: Server, file: PinnedFile, tmp_path: Path) -> None:
