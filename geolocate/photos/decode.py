@@ -45,6 +45,7 @@ from geolocate.errors import (
     PhotoTooLarge,
 )
 from geolocate.exif_block import MAX_BLOCK_BYTES, distil, orientation
+from geolocate.photos import libtiff
 from geolocate.photos.bounds import BoundedFile, check_bounds
 from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.photos.resize import OVERSAMPLING, to_square
@@ -234,6 +235,8 @@ def _check_regular(status: os.stat_result) -> None:
 def _open_image(file: BoundedFile, file_format: str, pixels: bool = True) -> Image.Image:
     if file_format == "HEIF":
         _register_heif()
+    elif file_format == "TIFF":
+        libtiff.silence()
     check_bounds(file, file_format, pixels)
     file.opening = True
     try:
