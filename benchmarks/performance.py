@@ -120,7 +120,9 @@ def main() -> None:
         print(f"{name:16} {value}")
     record = Record(arguments.json)
     own = (
-        [Path(path).absolute() for path in find_photos([arguments.photos], print)] if arguments.photos else []
+        [Path(path).absolute() for path in find_photos([arguments.photos], on_warning=print)]
+        if arguments.photos
+        else []
     )
     verdicts: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:

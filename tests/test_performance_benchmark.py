@@ -49,6 +49,11 @@ def test_an_arm_that_cannot_run_here_is_left_out_aloud(tmp_path: Path) -> None:
     assert not record.exists()
 
 
+def test_photos_of_ones_own_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    assert "end-to-end: left out" in run("--only", "end-to-end", "--photos", str(tmp_path))
+
+
 def test_a_size_that_no_photo_has_is_refused() -> None:
     words = [sys.executable, str(BENCHMARKS / "performance.py"), "--megapixels", "0"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
