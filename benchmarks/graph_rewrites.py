@@ -1,0 +1,190 @@
+"""The image encoder's graph in other operators, for `cpu_variants.py`: the same function of its pixels.
+
+What is rewritten is what torch's exporter writes of `torch.nn.MultiheadAttention`, and what
+`geolocate_export.quantise` writes of a product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+#: Operators of ONNX Runtime's own, outside the ONNX standard.
+CONTRIBUTED = "com.microsoft"
+#: The first version of ONNX's operators with `Attention`, and the file format that it came with.
+ATTENTION_OPSET, ATTENTION_IR_VERSION = 23, 11
+
+#: Names of query, key, value (N, T, d) and of what attention makes of them, to the nodes that do it.
+Attention = Callable[[list[str], str, int], list[NodeProto]]
+
+
+def fused(inputs: list[str], output: str, heads: int) -> list[NodeProto]:
+    """ONNX Runtime's `MultiHeadAttention`."""
+    node = helper.make_node("MultiHeadAttention", inputs, [output], domain=CONTRIBUTED, num_heads=heads)
+    return [node]
+
+
+def standard(inputs: list[str], output: str, heads: int) -> list[NodeProto]:
+    """ONNX's own `Attention`."""
+    return [helper.make_node("Attention", inputs, [output], q_num_heads=heads, kv_num_heads=heads)]
+
+
+def batch_first(inputs: list[str], output: str, heads: int) -> list[NodeProto]:
+    """Products and softmax one by one, the batch in front throughout."""
+    nodes = []
+    for source, order in zip(inputs, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True):
+        nodes += [
+            helper.make_node("Reshape", [source, "to_heads"], [f"{source}.heads"]),
+            helper.make_node("Transpose", [f"{source}.heads"], [f"{source}.turned"], perm=order),
+        ]
+    query, key, value = (f"{source}.turned" for source in inputs)
+    return [
+        *nodes,
+        helper.make_node("MatMul", [query, key], [f"{output}.products"]),
+        helper.make_node("Mul", [f"{output}.products", "head_scale"], [f"{output}.logits"]),
+        helper.make_node("Softmax", [f"{output}.logits"], [f"{output}.weights"], axis=-1),
+        helper.make_node("MatMul", [f"{output}.weights", value], [f"{output}.heads"]),
+        helper.make_node("Transpose", [f"{output}.heads"], [f"{output}.turned"], perm=[0, 2, 1, 3]),
+        helper.make_node("Reshape", [f"{output}.turned", "from_heads"], [output]),
+    ]
+
+
+def with_attention(model: ModelProto, attention: Attention, width: int, heads: int) -> ModelProto:
+    """A float32 graph with the attention of each block done that way, batch first."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    maker = {output: node for node in graph.node for output in node.output}
+    user = {name: node for node in reversed(graph.node) for name in node.input}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    added: dict[str, NDArray[Any]] = {
+        "thirds": np.array([width] * 3, np.int64),
+        "to_heads": np.array([0, 0, heads, width // heads], np.int64),
+        "from_heads": np.array([0, 0, width], np.int64),
+        "head_scale": np.array((width // heads) ** -0.5, np.float32),
+    }
+    written: dict[str, list[NodeProto]] = {}  # by the output that they take the place of
+    joined = [node for node in graph.node if _is_joined_bias(node)]
+    softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
+    for number, (bias, softmax) in enumerate(zip(joined, softmaxes, strict=True)):
+        # Down: product with the values, transposition, reshaping, projection, reshaping, transposition.
+        node, chain = softmax, []
+        for _ in range(6):
+            node = user[node.output[0]]
+            chain.append(node)
+        projection = chain[3]
+        # Up: the joined projection reads what was turned to time first.
+        product = maker[bias.input[0]]
+        product.input[0] = maker[product.input[0]].input[0]
+        name, thirds = f"block{number}", [f"block{number}.{part}" for part in ("query", "key", "value")]
+        added[f"{name}.weight"] = numpy_helper.to_array(constants[projection.input[1]]).T.copy()
+        written[chain[5].output[0]] = [
+            helper.make_node("Split", [bias.output[0], "thirds"], thirds, axis=2),
+            *attention(thirds, f"{name}.attended", heads),
+            helper.make_node("MatMul", [f"{name}.attended", f"{name}.weight"], [f"{name}.projected"]),
+            helper.make_node("Add", [f"{name}.projected", projection.input[2]], [chain[5].output[0]]),
+        ]
+    nodes = [new for node in graph.node for new in written.get(node.output[0], [node])]
+    _finish(copy, nodes, added)
+    if attention is standard:
+        copy.opset_import[0].version, copy.ir_version = ATTENTION_OPSET, ATTENTION_IR_VERSION
+    return copy
+
+
+def _is_joined_bias(node: NodeProto) -> bool:
+    return node.op_type == "Add" and any(name.endswith("attn.in_proj_bias") for name in node.input)
+
+
+def without_gemm(model: ModelProto) -> ModelProto:
+    """A float32 graph with products and sums in place of `Gemm`: quantisers fail on transposed weights."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    added: dict[str, NDArray[Any]] = {}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "Gemm":
+            nodes.append(node)
+            continue
+        turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+        (output,), weight = node.output, numpy_helper.to_array(constants[node.input[1]])
+        added[f"{output}.weight"] = (weight.T if turned else weight).copy()
+        nodes += [
+            helper.make_node("MatMul", [node.input[0], f"{output}.weight"], [f"{output}.product"]),
+            helper.make_node("Add", [f"{output}.product", node.input[2]], [output]),
+        ]
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    _finish(copy, nodes, added)
+    return copy
+
+
+def with_fused_scales(model: ModelProto) -> ModelProto:
+    """An int8 graph with `MatMulIntegerToFloat` in place of product, cast and the scale of the channels."""
+
+    def rewritten(nodes: list[NodeProto]) -> Iterator[NodeProto]:
+        products = {node.output[0]: node for node in nodes if node.op_type == "MatMulInteger"}
+        casts = {node.output[0]: node for node in nodes if node.input and node.input[0] in products}
+        for node in nodes:
+            if node.op_type == "Mul" and node.input[0] in casts:
+                rows, weight, zero, _ = products[casts[node.input[0]].input[0]].input
+                inputs = [rows, weight, "int8_one", node.input[1], zero]
+                yield helper.make_node("MatMulIntegerToFloat", inputs, node.output, domain=CONTRIBUTED)
+            else:
+                yield node
+
+    return _rewritten(model, rewritten)
+
+
+def with_magnitudes_by_ends(model: ModelProto) -> ModelProto:
+    """An int8 graph that takes a row's magnitude from its largest and its least value, without `Abs`."""
+
+    def rewritten(nodes: list[NodeProto]) -> Iterator[NodeProto]:
+        sizes = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Abs"}
+        largest: dict[str, str] = {}
+        for node in nodes:
+            if node.op_type == "ReduceMax" and node.input[0] in sizes:
+                source, axes = sizes[node.input[0]], node.input[1]
+                largest[node.output[0]] = f"{source}.negated"
+                yield helper.make_node("ReduceMax", [source, axes], node.output, keepdims=1)
+                yield helper.make_node("ReduceMin", [source, axes], [f"{source}.least"], keepdims=1)
+                yield helper.make_node("Neg", [f"{source}.least"], [f"{source}.negated"])
+            elif node.op_type == "Max" and node.input[0] in largest:
+                yield helper.make_node("Max", [*node.input, largest[node.input[0]]], node.output)
+            else:
+                yield node
+
+    return _rewritten(model, rewritten)
+
+
+def _rewritten(model: ModelProto, rewrite: Callable[[list[NodeProto]], Iterator[NodeProto]]) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    _finish(copy, list(rewrite(list(copy.graph.node))), {})
+    return copy
+
+
+def _finish(model: ModelProto, nodes: list[NodeProto], added: dict[str, NDArray[Any]]) -> None:
+    """Puts in nodes and constants, and leaves out those that nothing needs."""
+    graph = model.graph
+    needed = {output.name for output in graph.output}
+    kept: list[NodeProto] = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    constants = [numpy_helper.from_array(value, name) for name, value in added.items()]
+    tensors = [
+        TensorProto.FromString(tensor.SerializeToString())
+        for tensor in [*graph.initializer, *constants]
+        if tensor.name in needed
+    ]
+    kept = [NodeProto.FromString(node.SerializeToString()) for node in reversed(kept)]
+    for field, values in ((graph.node, kept), (graph.initializer, tensors)):
+        del field[:]
+        field.extend(values)
+    del graph.value_info[:]
+    if any(node.domain == CONTRIBUTED for node in kept):
+        model.opset_import.append(helper.make_opsetid(CONTRIBUTED, 1))
