@@ -18,7 +18,16 @@ from geolocate.bundle import CONCEPT_BASIS, CONCEPTS, Bundle
 from geolocate.encoding import EncodedImage
 from geolocate.errors import BundleDamaged
 from geolocate.records import Concept
-from geolocate.untrusted_json import parse_json
+from geolocate.untrusted_json import (
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    as_truth,
+    parse_json,
+    take,
+    wrong,
+)
 
 #: Made from prompts by the text tower, trained by nobody: said in the notes of each row.
 ZERO_SHOT = "zero-shot"
@@ -80,13 +89,11 @@ class ConceptBank:
         basis = bundle.array(CONCEPT_BASIS, ndim=2)
         listed = _read(bundle)
         try:
-            entries = tuple(_entry(concept) for concept in listed["concepts"])
-            kind = str(listed["kind"])
-            if kind not in (ZERO_SHOT, TRAINED):
-                raise ValueError(f"a kind that is known: {kind!r}")
-            directions = np.asarray(basis, dtype=np.float32)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS} lacks {error}") from error
+            entries = tuple(_entry(as_object(concept)) for concept in take(listed, "concepts", as_list))
+            kind = take(listed, "kind", _kind)
+        except ValueError as error:
+            raise BundleDamaged(f"bundle '{bundle.manifest.name}': {CONCEPTS}: {error}") from error
+        directions = np.asarray(basis, dtype=np.float32)
         if basis.shape != (bundle.manifest.concept_count, bundle.manifest.embedding_dim) or len(
             entries
         ) != len(basis):
@@ -94,7 +101,7 @@ class ConceptBank:
                 f"bundle '{bundle.manifest.name}': {CONCEPT_BASIS} has the shape {basis.shape}, "
                 f"expected {(bundle.manifest.concept_count, bundle.manifest.embedding_dim)} and as many names"
             )
-        if not (np.isfinite(directions).all() and np.isfinite([entry.baseline for entry in entries]).all()):
+        if not np.isfinite(directions).all():
             raise BundleDamaged(f"bundle '{bundle.manifest.name}': a concept has numbers that are not finite")
         return cls(entries, directions, kind)
 
@@ -189,29 +196,46 @@ class ConceptBank:
 
 
 def _entry(concept: dict[str, Any]) -> ConceptEntry:
-    auc, shown = concept.get("auc"), bool(concept.get("shown", True))
+    shown = take(concept, "shown", as_truth, True)
     return ConceptEntry(
-        name=_name(concept["name"]),
-        category=_text(concept.get("category", ""), MAX_NAME),
-        prompts=tuple(_text(prompt, MAX_PROMPT) for prompt in concept.get("prompts", ())),
-        baseline=float(concept["baseline"]),
-        auc=None if auc is None else float(auc),
+        name=take(concept, "name", _name),
+        category=take(concept, "category", lambda value: _text(value, MAX_NAME), ""),
+        prompts=take(concept, "prompts", _prompts, []),
+        baseline=take(concept, "baseline", as_number),
+        auc=None if concept.get("auc") is None else take(concept, "auc", _share),
         shown=shown,
-        shown_in_photos=bool(concept.get("shown_in_photos", shown)),
+        shown_in_photos=take(concept, "shown_in_photos", as_truth, shown),
     )
+
+
+def _kind(value: object) -> str:
+    if value not in (ZERO_SHOT, TRAINED):
+        raise wrong(value, f"{ZERO_SHOT} or {TRAINED}")
+    return as_text(value)
+
+
+def _prompts(value: object) -> tuple[str, ...]:
+    return tuple(_text(prompt, MAX_PROMPT) for prompt in as_list(value))
+
+
+def _share(value: object) -> float:
+    share = as_number(value)
+    if not 0 <= share <= 1:
+        raise wrong(value, "between 0 and 1")
+    return share
 
 
 def _name(value: object) -> str:
     name = _text(value, MAX_NAME)
     if not name.strip():
-        raise ValueError("printable letters in a name")
+        raise wrong(value, "a name of printable letters")
     return name
 
 
 def _text(value: object, most: int) -> str:
     """A text that stands in rows and on terminals. Raises ValueError where it could do harm there."""
     if not isinstance(value, str) or len(value) > most or not value.isprintable():
-        raise ValueError(f"a text of at most {most} printable letters: {ascii(value)[:80]}")
+        raise wrong(value, f"a text of at most {most} printable letters")
     return value
 
 

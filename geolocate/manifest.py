@@ -12,9 +12,21 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
-from geolocate.untrusted_json import parse_json
+from geolocate.untrusted_json import (
+    as_list,
+    as_number,
+    as_object,
+    as_positive,
+    as_text,
+    as_truth,
+    as_whole,
+    parse_json,
+    shown,
+    take,
+    wrong,
+)
 
 MANIFEST_NAME = "bundle.json"
 MANIFEST_FORMAT = 1
@@ -44,8 +56,6 @@ _FORBIDDEN = frozenset('<>:"|?*\\')
 #: What a cosine can be multiplied with. CLIP clips its own factor at 100; from about 10^4 on, float32 logits
 #: no longer tell neighbours of a gallery apart.
 MIN_LOGIT_FACTOR, MAX_LOGIT_FACTOR = 1e-4, 1e4
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +140,22 @@ class Manifest:
         if raw.get("format") != MANIFEST_FORMAT:
             raise ValueError(f"format {raw.get('format')!r}, this version reads {MANIFEST_FORMAT}")
         manifest = cls(
-            name=_take(raw, "name", _name),
-            version=_take(raw, "version", _text),
-            licence=_take(raw, "licence", _text),
-            source=_take(raw, "source", _text),
-            trained=_take(raw, "trained", _truth),
-            image=_take(raw, "image", _image),
-            feature_dim=_take(raw, "feature_dim", _whole(0, MAX_WIDTH)),
-            embedding_dim=_take(raw, "embedding_dim", _whole(1, MAX_WIDTH)),
-            logit_scale=_take(raw, "logit_scale", _number),
-            temperature=_take(raw, "temperature", _positive, 1.0),
-            concept_count=_take(raw, "concept_count", _whole(0, MAX_WIDTH), 0),
-            precisions=_take(raw, "precisions", _precisions),
-            parity=_take(raw, "parity", _object, {}),
-            accuracy=_take(raw, "accuracy", _object, {}),
-            calibration=_take(raw, "calibration", _object, {}),
-            files=_take(raw, "files", _files),
+            name=take(raw, "name", _name),
+            version=take(raw, "version", as_text),
+            licence=take(raw, "licence", as_text),
+            source=take(raw, "source", as_text),
+            trained=take(raw, "trained", as_truth),
+            image=take(raw, "image", _image),
+            feature_dim=take(raw, "feature_dim", as_whole(0, MAX_WIDTH)),
+            embedding_dim=take(raw, "embedding_dim", as_whole(1, MAX_WIDTH)),
+            logit_scale=take(raw, "logit_scale", as_number),
+            temperature=take(raw, "temperature", as_positive, 1.0),
+            concept_count=take(raw, "concept_count", as_whole(0, MAX_WIDTH), 0),
+            precisions=take(raw, "precisions", _precisions),
+            parity=take(raw, "parity", as_object, {}),
+            accuracy=take(raw, "accuracy", as_object, {}),
+            calibration=take(raw, "calibration", as_object, {}),
+            files=take(raw, "files", _files),
         )
         # By logarithms: the factor itself may be too large for a float.
         log_factor = manifest.logit_scale - math.log(manifest.temperature)
@@ -185,126 +195,53 @@ def path_problem(name: str) -> str | None:
     return None
 
 
-def _take(raw: Mapping[str, Any], key: str, read: Callable[[Any], T], default: Any = None) -> T:
-    """A value of a JSON object by its key; ValueError names the key where it is missing or wrong."""
-    if key not in raw:
-        if default is None:
-            raise ValueError(f"{key} is missing")
-        return read(default)
-    try:
-        return read(raw[key])
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
-
-
-def _shown(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _wrong(value: object, expected: str) -> ValueError:
-    return ValueError(f"{_shown(value)} is not {expected}")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong(value, "a text")
-    return value
-
-
 def _name(value: object) -> str:
     if not isinstance(value, str) or not NAME_PATTERN.fullmatch(value):
-        raise ValueError(f"{_shown(value)} cannot be a bundle's name: {NAME_RULE}")
-    return value
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(value, "true or false")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(value, "a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise _wrong(value, "a finite number")
-    return number
-
-
-def _positive(value: object) -> float:
-    number = _number(value)
-    if number <= 0:
-        raise _wrong(value, "above 0")
-    return number
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _wrong(value, "a whole number")
-        if value < least or (most is not None and value > most):
-            raise _wrong(value, f"at least {least}" if most is None else f"between {least} and {most}")
-        return value
-
-    return read
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong(value, "an object")
-    return value
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise _wrong(value, "a list")
+        raise ValueError(f"{shown(value)} cannot be a bundle's name: {NAME_RULE}")
     return value
 
 
 def _image(value: object) -> ImageInput:
-    image = _object(value)
-    resize = _take(image, "resize", _text)
+    image = as_object(value)
+    resize = take(image, "resize", as_text)
     if resize != RESIZE_RULE:
         raise ValueError(f"unknown resize rule {resize!r}")
     return ImageInput(
-        size=_take(image, "size", _whole(1, MAX_IMAGE_SIZE)),
-        mean=_take(image, "mean", lambda values: _triple(values, _number)),
-        std=_take(image, "std", lambda values: _triple(values, _positive)),
+        size=take(image, "size", as_whole(1, MAX_IMAGE_SIZE)),
+        mean=take(image, "mean", lambda values: _triple(values, as_number)),
+        std=take(image, "std", lambda values: _triple(values, as_positive)),
         resize=resize,
     )
 
 
 def _triple(values: object, read: Callable[[object], float]) -> tuple[float, float, float]:
-    if len(_list(values)) != 3:
-        raise _wrong(values, "a list of three")
-    red, green, blue = map(read, _list(values))
+    if len(as_list(values)) != 3:
+        raise wrong(values, "a list of three")
+    red, green, blue = map(read, as_list(values))
     return red, green, blue
 
 
 def _precisions(value: object) -> tuple[str, ...]:
-    for precision in _list(value):
+    for precision in as_list(value):
         if not isinstance(precision, str) or not _PRECISION.fullmatch(precision):
-            raise _wrong(precision, "the name of a precision")
-    return tuple(_list(value))
+            raise wrong(precision, "the name of a precision")
+    return tuple(as_list(value))
 
 
 def _files(value: object) -> dict[str, FileEntry]:
-    if len(_object(value)) > MAX_FILES:
-        raise ValueError(f"{len(_object(value)):,} files; a bundle has at most {MAX_FILES:,}")
-    alike = {unicodedata.normalize("NFC", name).casefold() for name in _object(value)}
-    if len(alike) != len(_object(value)):
-        raise ValueError("two names that differ in case or accents alone are one file on some systems")
-    return {name: _take(_object(value), name, _file_entry) for name in _object(value)}
+    if len(as_object(value)) > MAX_FILES:
+        raise ValueError(f"{len(as_object(value)):,} files; a bundle has at most {MAX_FILES:,}")
+    alike = {unicodedata.normalize("NFC", name).casefold() for name in as_object(value)}
+    if len(alike) != len(as_object(value)):
+        raise ValueError(
+            "two names that differ in case or in Unicode form alone are one file on some systems"
+        )
+    return {name: take(as_object(value), name, _file_entry) for name in as_object(value)}
 
 
 def _file_entry(value: object) -> FileEntry:
-    entry = _object(value)
-    digest = _take(entry, "sha256", _text)
+    entry = as_object(value)
+    digest = take(entry, "sha256", as_text)
     if not _SHA256.fullmatch(digest):
-        raise _wrong(digest, "a SHA-256 in hex")
-    return FileEntry(_take(entry, "size", _whole(0)), digest)
+        raise wrong(digest, "a SHA-256 in hex")
+    return FileEntry(take(entry, "size", as_whole(0)), digest)

@@ -152,12 +152,20 @@ def test_a_file_name_that_is_another_file_elsewhere_is_refused_in_printable_word
     assert str(caught.value).isprintable()
 
 
+def test_names_that_differ_in_accents_are_two_files(tmp_path: Path) -> None:
+    entry = {"size": 1, "sha256": "0" * 64}
+    folder = manifest_with(tmp_path, lambda raw: raw["files"].update({"cafe": entry, "caf\u00e9": entry}))
+    assert {"cafe", "caf\u00e9"} <= read_bundle(folder).manifest.files.keys()
+
+
 @pytest.mark.parametrize("other", ["card.MD", "cafe\u0301/x", "STRASSE"])
 def test_two_names_that_are_one_on_some_systems_are_refused(tmp_path: Path, other: str) -> None:
     entry = {"size": 1, "sha256": "0" * 64}
     more = {"caf\u00e9/x": entry, "straße": entry}
     folder = manifest_with(tmp_path, lambda raw: raw["files"].update({**more, other: entry}))
-    with pytest.raises(BundleDamaged, match="one file on some systems"):
+    with pytest.raises(
+        BundleDamaged, match="differ in case or in Unicode form alone are one file on some systems"
+    ):
         read_bundle(folder)
 
 

@@ -107,6 +107,40 @@ def test_concepts_that_do_not_fit_are_refused(with_concepts: Path, text: str) ->
         ConceptBank.from_bundle(load_bundle(with_concepts))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"auc": "0.7"},
+        {"auc": "nan"},
+        {"auc": True},
+        {"auc": 1.5},
+        {"shown": "false"},
+        {"shown": 0},
+        {"shown_in_photos": None},
+        {"prompts": "abc"},
+        {"prompts": {"a": 1}},
+        {"baseline": "0.1"},
+        {"baseline": True},
+        {"category": None},
+    ],
+    ids=str,
+)
+def test_a_value_of_another_kind_is_refused_and_named(
+    with_concepts: Path, changed: dict[str, object]
+) -> None:
+    listed = json.loads((with_concepts / CONCEPTS).read_text(encoding="utf-8"))
+    listed["concepts"][1] |= {"auc": 0.7, "shown": False, "prompts": ["a forest"], "category": "land"}
+    for values, message in (({}, None), (changed, rf"concepts\.json: {next(iter(changed))}: ")):
+        listed["concepts"][1] |= values
+        (with_concepts / CONCEPTS).write_text(json.dumps(listed), encoding="utf-8")
+        write_manifest(with_concepts, read_bundle(with_concepts).manifest)
+        if message is None:
+            assert ConceptBank.from_bundle(load_bundle(with_concepts)) is not None
+            continue
+        with pytest.raises(BundleDamaged, match=message):
+            ConceptBank.from_bundle(load_bundle(with_concepts))
+
+
 @pytest.mark.parametrize("value", [np.nan, "north"])
 def test_directions_that_are_no_numbers_are_refused(with_concepts: Path, value: object) -> None:
     np.save(with_concepts / CONCEPT_BASIS, np.full((3, 128), value))
