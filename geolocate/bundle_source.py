@@ -7,7 +7,6 @@ is read from an archive is bounded by its manifest, whatever it would inflate to
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from geolocate.bundle import MANIFEST_MAX_BYTES, MANIFEST_NAME, Manifest, parse_manifest
-from geolocate.confined_open import open_beneath
+from geolocate.confined_open import open_beneath, walk
 from geolocate.errors import BundleDamaged, BundleNotFound
 from geolocate.manifest import MAX_FILES
 from geolocate.untrusted_arrays import ZIP_METHODS
@@ -116,16 +115,6 @@ def open_source(path: Path) -> Iterator[BundleSource]:
         ) from error
     with archive:
         yield _zip_source(path, archive)
-
-
-def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every entry under a folder but folders, as name and status; links are not followed."""
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        for name in sorted([*files, *linked]):
-            path = Path(parent, name)
-            yield path.relative_to(folder).as_posix(), path.lstat()
 
 
 def _folder_source(folder: Path) -> BundleSource:

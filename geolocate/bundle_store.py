@@ -24,7 +24,8 @@ from geolocate.bundle import (
     load_bundle,
     read_bundle,
 )
-from geolocate.bundle_source import open_source, walk
+from geolocate.bundle_source import open_source
+from geolocate.confined_open import walk
 from geolocate.errors import BundleError, BundleNotFound, OutputError
 from geolocate.file_lock import lock
 from geolocate.manifest import NAME_PATTERN, NAME_RULE

@@ -5,13 +5,13 @@ Only files whose names the program gives are its own; whatever else lies there s
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from geolocate.confined_open import walk
 from geolocate.private_files import cache_root
 
 _SQLITE = r"\.sqlite3(-wal|-shm|-journal|\.damaged)?"
@@ -78,18 +78,9 @@ class Kept:
 def kept_files(root: Path | None = None) -> Iterator[Kept]:
     """Every entry below the cache folder but folders; a link is an entry and is never the program's."""
     root = cache_root() if root is None else root
-    for parent, folders, files in os.walk(root):
-        folders.sort()
-        linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        for name in sorted([*files, *linked]):
-            path = Path(parent, name)
-            try:
-                status = path.lstat()
-            except OSError:  # another run took it away
-                continue
-            relative = path.relative_to(root).as_posix()
-            own = (kind for kind in KINDS if kind.pattern.fullmatch(relative))
-            yield Kept(path, next(own, None) if stat.S_ISREG(status.st_mode) else None, status.st_size)
+    for name, status in walk(root):
+        own = (kind for kind in KINDS if kind.pattern.fullmatch(name))
+        yield Kept(root / name, next(own, None) if stat.S_ISREG(status.st_mode) else None, status.st_size)
 
 
 def clear(names: Collection[str], root: Path | None = None) -> list[Kept]:

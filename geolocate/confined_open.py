@@ -1,10 +1,11 @@
-"""Files of a folder that a stranger may have filled, opened without being led out of it."""
+"""Files of a folder that a stranger may have filled, listed and opened without being led out of it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
@@ -52,6 +53,23 @@ def read_beneath(folder: Path, name: str, limit: int) -> bytes:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"is larger than {limit:,} bytes", name)
     return content
+
+
+def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every entry below a folder but folders, as its "/"-separated name and its status, in order.
+
+    A link is an entry and is not followed; what is gone meanwhile, or cannot be looked at, is left out.
+    """
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in sorted([*files, *linked]):
+            path = Path(parent, name)
+            try:
+                status = path.lstat()
+            except OSError:  # another run took it away
+                continue
+            yield path.relative_to(folder).as_posix(), status
 
 
 def _open_by_parts(folder: Path, folders: list[str], last: str) -> int:

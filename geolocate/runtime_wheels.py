@@ -21,6 +21,16 @@ RUNTIME_WHEELS = (
 )
 
 
+def version_of(distribution: str) -> str | None:
+    """The installed version, by metadata alone; None where it is not installed, "?" where it does not say."""
+    try:
+        return metadata.version(distribution) or "?"
+    except metadata.PackageNotFoundError:
+        return None
+    except (KeyError, ValueError):
+        return "?"
+
+
 def gpu_wheel_exists() -> bool:
     """Whether onnxruntime-gpu is built for this platform, as the requirements of geolocate have it."""
     return (sys.platform, platform.machine()) in (("linux", "x86_64"), ("win32", "AMD64"))
@@ -33,15 +43,8 @@ def proper_wheel() -> str:
 
 def installed_wheels() -> dict[str, str]:
     """Name and version of the wheels that are installed, by metadata; "?" where it gives no version."""
-    found = {}
-    for name in RUNTIME_WHEELS:
-        try:
-            found[name] = metadata.version(name) or "?"
-        except metadata.PackageNotFoundError:
-            continue
-        except (KeyError, ValueError):
-            found[name] = "?"
-    return found
+    versions = {name: version_of(name) for name in RUNTIME_WHEELS}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 def reinstall_line() -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from geolocate import confined_open
-from geolocate.confined_open import open_beneath, read_beneath
+from geolocate.confined_open import open_beneath, read_beneath, walk
 
 
 @pytest.fixture(params=[True, False], ids=["by parts", "by path"])
@@ -67,3 +68,22 @@ def test_a_folder_that_becomes_a_link_after_the_look_leads_nowhere(
 
     monkeypatch.setattr(os, "open", swapped)
     assert read_beneath(folder, "sub/file", 100) == b"content"
+
+
+def test_a_walk_follows_no_link_and_goes_on_where_something_went_away(tmp_path: Path) -> None:
+    for name in ("b", "sub/a", "sub/deep/c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"content")
+    (tmp_path / "out").symlink_to(tmp_path.parent)
+    (tmp_path / "broken").symlink_to("nowhere")
+    names = ["b", "broken", "out", "sub/a", "sub/deep/c"]
+    assert [name for name, _ in walk(tmp_path)] == names
+    assert [name for name, status in walk(tmp_path) if stat.S_ISREG(status.st_mode)] == [
+        "b",
+        "sub/a",
+        "sub/deep/c",
+    ]
+    found = walk(tmp_path)
+    next(found)
+    (tmp_path / "broken").unlink()
+    assert [name for name, _ in found] == names[2:]

@@ -10,8 +10,10 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from geolocate.confined_open import walk
 from geolocate.diagnosis.findings import Finding
 from geolocate.private_files import cache_root
+from geolocate.runtime_wheels import version_of
 
 DISTRIBUTION = "geolocate"
 #: Extras that are not told of here: of developers, and of CUDA, which has findings of its own.
@@ -26,16 +28,6 @@ PURPOSES = {
 }
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*).*extra == [\"'](?P<extra>[\w-]+)[\"']")
-
-
-def version_of(distribution: str) -> str | None:
-    """The installed version, by metadata alone; None where it is not installed, "?" where it does not say."""
-    try:
-        return metadata.version(distribution) or "?"
-    except metadata.PackageNotFoundError:
-        return None
-    except (KeyError, ValueError):
-        return "?"
 
 
 def describe_program() -> list[Finding]:
@@ -101,12 +93,7 @@ def describe_folders(bundles: Path) -> Iterator[Finding]:
 
 def folder_size(folder: Path) -> int:
     """Bytes of the files below a folder; what cannot be read counts nothing."""
-    size = 0
-    for parent, _, names in os.walk(folder, onerror=None):
-        for name in names:
-            with suppress(OSError):
-                size += os.lstat(os.path.join(parent, name)).st_size
-    return size
+    return sum(status.st_size for _, status in walk(folder))
 
 
 def is_writable(folder: Path) -> bool:
