@@ -105,6 +105,14 @@ def test_libraries_of_another_cuda_are_named(monkeypatch: pytest.MonkeyPatch) ->
     assert cause.fix == CUDA_EXTRA_LINE
 
 
+def test_libraries_of_another_cuda_beside_the_right_one_are_no_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"nvidia-cuda-runtime-cu12": "12.8.90", "nvidia-cuda-runtime": "13.0.96"}
+    monkeypatch.setattr("geolocate.diagnosis.cuda.version_of", installed.get)
+    cause = cuda_cause(RUNTIME, fell_back("libcudnn.so.9"), driver(), True)
+    assert cause is not None
+    assert "the libraries installed" not in cause.text
+
+
 def test_a_platform_without_a_cuda_wheel_has_nothing_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geolocate.diagnosis.cuda.gpu_wheel_exists", lambda: False)
     cause = cuda_cause(RUNTIME, None, NO_DRIVER, False)

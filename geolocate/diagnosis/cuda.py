@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from geolocate.diagnosis.findings import Finding
-from geolocate.diagnosis.installation import version_of
 from geolocate.diagnosis.questions import Answer
 from geolocate.diagnosis.runtime import CUDA_PROVIDER, provider_problem
-from geolocate.runtime_wheels import gpu_wheel_exists, installed_wheels, reinstall_line
+from geolocate.runtime_wheels import gpu_wheel_exists, installed_wheels, reinstall_line, version_of
 
 #: What onnxruntime-gpu 1.31 is built for, where a wheel does not say.
 CUDA_MAJOR = 13
@@ -26,8 +25,6 @@ CPU_IS_FINE = "the CPU does the same work, only slower, so nothing has to be men
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 #: PCI's numbers of NVIDIA and of display controllers.
 NVIDIA_VENDOR, DISPLAY_CLASS = "0x10de", "0x03"
-#: How an operating system says that a library is not there.
-_MISSING_SIGNS = ("cannot open shared object file", "LoadLibrary failed with error 126", "error 126")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +77,11 @@ def cuda_major(runtime: Answer) -> int:
 
 def _library_cause(problem: str, major: int) -> Cause:
     """GPU, driver and wheel are as they should be: the libraries in between are not."""
-    wanted = f"onnxruntime wants CUDA {major} and cuDNN 9"
-    if any(sign in problem for sign in _MISSING_SIGNS):
-        others = sorted(_cuda_majors() - {major})
-        if others:
-            text = f"{problem}; {wanted}, and the libraries installed are those of CUDA {others[-1]}"
-        else:
-            text = f"{problem}; {wanted}, and their libraries are not there"
-        return Cause(text, CUDA_EXTRA_LINE)
-    return Cause(f"{problem}; {wanted}", CUDA_EXTRA_LINE)
+    text = f"{problem}; onnxruntime wants CUDA {major} and cuDNN 9"
+    installed = _cuda_majors()
+    if installed and major not in installed:
+        text += f", and the libraries installed are those of CUDA {max(installed)}"
+    return Cause(text, CUDA_EXTRA_LINE)
 
 
 def _cuda_majors() -> set[int]:
