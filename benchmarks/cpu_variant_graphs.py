@@ -15,7 +15,6 @@ import onnxruntime
 import torch
 from graph_rewrites import (
     batch_first,
-    fused,
     standard,
     with_attention,
     with_fused_scales,
@@ -28,6 +27,7 @@ from onnxruntime import quantization
 from turns import Way
 
 from geolocate.graph import LOG_FATAL
+from geolocate_export.fused_attention import multi_head_attention
 from geolocate_export.graphs import graph_bytes, image_encoder_graph
 from geolocate_export.model import ImageConfig, ImageEncoder
 from geolocate_export.quantise import to_int8, unfold_half
@@ -63,7 +63,7 @@ class Graphs:
             "magnitudes by ends": lambda: with_magnitudes_by_ends(to_int8(self._float32)),
         }
         for name, way in (
-            ("MultiHeadAttention", fused),
+            ("MultiHeadAttention", multi_head_attention),
             ("Attention", standard),
             ("batch first", batch_first),
         ):

@@ -13,19 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-#: Operators of ONNX Runtime's own, outside the ONNX standard.
-CONTRIBUTED = "com.microsoft"
+from geolocate_export.fused_attention import CONTRIBUTED, Attention, fuse_attention
+
 #: The first version of ONNX's operators with `Attention`, and the file format that it came with.
 ATTENTION_OPSET, ATTENTION_IR_VERSION = 23, 11
-
-#: Names of query, key, value (N, T, d) and of what attention makes of them, to the nodes that do it.
-Attention = Callable[[list[str], str, int], list[NodeProto]]
-
-
-def fused(inputs: list[str], output: str, heads: int) -> list[NodeProto]:
-    """ONNX Runtime's `MultiHeadAttention`."""
-    node = helper.make_node("MultiHeadAttention", inputs, [output], domain=CONTRIBUTED, num_heads=heads)
-    return [node]
 
 
 def standard(inputs: list[str], output: str, heads: int) -> list[NodeProto]:
@@ -57,46 +48,16 @@ def with_attention(model: ModelProto, attention: Attention, width: int, heads: i
     """A float32 graph with the attention of each block done that way, batch first."""
     copy = ModelProto()
     copy.CopyFrom(model)
-    graph = copy.graph
-    maker = {output: node for node in graph.node for output in node.output}
-    user = {name: node for node in reversed(graph.node) for name in node.input}
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    added: dict[str, NDArray[Any]] = {
-        "thirds": np.array([width] * 3, np.int64),
+    shapes: dict[str, NDArray[Any]] = {
         "to_heads": np.array([0, 0, heads, width // heads], np.int64),
         "from_heads": np.array([0, 0, width], np.int64),
         "head_scale": np.array((width // heads) ** -0.5, np.float32),
     }
-    written: dict[str, list[NodeProto]] = {}  # by the output that they take the place of
-    joined = [node for node in graph.node if _is_joined_bias(node)]
-    softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
-    for number, (bias, softmax) in enumerate(zip(joined, softmaxes, strict=True)):
-        # Down: product with the values, transposition, reshaping, projection, reshaping, transposition.
-        node, chain = softmax, []
-        for _ in range(6):
-            node = user[node.output[0]]
-            chain.append(node)
-        projection = chain[3]
-        # Up: the joined projection reads what was turned to time first.
-        product = maker[bias.input[0]]
-        product.input[0] = maker[product.input[0]].input[0]
-        name, thirds = f"block{number}", [f"block{number}.{part}" for part in ("query", "key", "value")]
-        added[f"{name}.weight"] = numpy_helper.to_array(constants[projection.input[1]]).T.copy()
-        written[chain[5].output[0]] = [
-            helper.make_node("Split", [bias.output[0], "thirds"], thirds, axis=2),
-            *attention(thirds, f"{name}.attended", heads),
-            helper.make_node("MatMul", [f"{name}.attended", f"{name}.weight"], [f"{name}.projected"]),
-            helper.make_node("Add", [f"{name}.projected", projection.input[2]], [chain[5].output[0]]),
-        ]
-    nodes = [new for node in graph.node for new in written.get(node.output[0], [node])]
-    _finish(copy, nodes, added)
+    copy.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in shapes.items())
+    fuse_attention(copy, attention)
     if attention is standard:
         copy.opset_import[0].version, copy.ir_version = ATTENTION_OPSET, ATTENTION_IR_VERSION
     return copy
-
-
-def _is_joined_bias(node: NodeProto) -> bool:
-    return node.op_type == "Add" and any(name.endswith("attn.in_proj_bias") for name in node.input)
 
 
 def without_gemm(model: ModelProto) -> ModelProto:

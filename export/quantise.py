@@ -19,6 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from geolocate_export.fused_attention import fuse_attention
+
 #: Products with fewer weights gain nothing.
 MIN_WEIGHTS = 256
 #: The last products of the graph stay in float32: the tower's projection and the two of the head see one row
@@ -214,7 +216,8 @@ class _Writer:
 def to_float16(model: ModelProto) -> ModelProto:
     """A float16 graph with inputs and outputs of the float32 one; float32 from the final normalisation on.
 
-    Not opened here (see the module's docstring), only checked.
+    Attention is fused, which is what float16 is fast with. Not opened here (see the module's docstring), only
+    checked.
 
     Args:
         model: float32, an encoder that ends in an L2 norm and the division by it; left as it is.
@@ -225,6 +228,7 @@ def to_float16(model: ModelProto) -> ModelProto:
     half = ModelProto()
     half.CopyFrom(model)
     unfold_half(half)
+    fuse_attention(half)
     graph = half.graph
     norm = next((index for index, node in enumerate(graph.node) if node.op_type == "ReduceL2"), None)
     if norm is None:
