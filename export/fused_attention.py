@@ -84,7 +84,7 @@ def _heads(
     """Query and key are each scaled by the fourth root of one over a head's width."""
     scaled = maker[maker[softmax.input[0]].input[0]]
     scale = next(numpy_helper.to_array(constants[name]) for name in scaled.input if name in constants)
-    return width // round(scale.item() ** -4)
+    return width // round(float(scale.item()) ** -4)
 
 
 def _replace(model: ModelProto, nodes: list[NodeProto]) -> None:
