@@ -27,6 +27,7 @@ from geolocate.errors import DeviceError, UsageError
 from geolocate.gallery import Gallery
 from geolocate.geocoding import Namer, NoNames, open_namer
 from geolocate.known import Known
+from geolocate.machine import usable_cpus
 from geolocate.photos import find_photos
 from geolocate.placing import By, Placer, Wish
 from geolocate.priors import Prior, inside, restricted
@@ -102,7 +103,14 @@ class Geolocator:
             decode=decode or DecodeOptions(),
             say=say,
         )
-        self._placer = Placer(bundle, self.gallery, self._retrieval, namer or NoNames(), named_ranks)
+        self._placer = Placer(
+            bundle,
+            self.gallery,
+            self._retrieval,
+            namer or NoNames(),
+            named_ranks,
+            threads=usable_cpus() if self.device == "cuda" else 1,
+        )
         self._say = say
 
     @classmethod

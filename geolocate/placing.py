@@ -6,9 +6,10 @@ embedding -> posterior over the gallery -> reference photos -> priors and album
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -19,11 +20,11 @@ from geolocate.concepts import ZERO_SHOT, ConceptBank
 from geolocate.encoding import EncodedImage
 from geolocate.errors import UsageError
 from geolocate.extra_points import Posterior
-from geolocate.gallery import Gallery
+from geolocate.gallery import FARTHEST_KM, Gallery
 from geolocate.geocoding import Namer, OfflineNames
 from geolocate.geodesic import geodesic_km
 from geolocate.known import Known
-from geolocate.ranking import RANKINGS, Ranking
+from geolocate.ranking import RANKINGS, FloatArray, Ranked, Ranking
 from geolocate.records import Candidate, Concept, NamedPosition, Position, Prediction
 from geolocate.reference import NOTE_REFERENCE, Reference
 from geolocate.reference_photos import content_of
@@ -61,16 +62,39 @@ class Wish:
             raise UsageError(f"abstain_km is a number of kilometres above 0, not {self.abstain_km!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """One photo's posterior with all that is known, and what follows from it alone.
+
+    Attributes:
+        notes: of the sources that had a say.
+        ranked: (point, probability), best first; empty where the posterior is no number.
+        radius_km: credible radius round the first of them.
+    """
+
+    posterior: Posterior
+    notes: tuple[str, ...]
+    ranked: Ranked
+    radius_km: float
+
+
 class Placer:
     """Places the photos of one run.
 
     Args:
         namer: gives positions their names.
         named_ranks: how many ranks `namer` is asked for, the others get offline names; None for all.
+        threads: photos that are located at the same time: one where the encoder takes all cores.
     """
 
     def __init__(
-        self, bundle: Bundle, gallery: Gallery, retrieval: Retrieval, namer: Namer, named_ranks: int | None
+        self,
+        bundle: Bundle,
+        gallery: Gallery,
+        retrieval: Retrieval,
+        namer: Namer,
+        named_ranks: int | None,
+        threads: int = 1,
     ) -> None:
         self._bundle = bundle
         self._model = bundle.manifest.name
@@ -78,6 +102,7 @@ class Placer:
         self._retrieval = retrieval
         self._namer = namer
         self._named_ranks = named_ranks
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="locate") if threads > 1 else None
 
     @cached_property
     def _concepts(self) -> ConceptBank | None:
@@ -87,47 +112,67 @@ class Placer:
         self, batches: Iterator[list[EncodedImage]], wish: Wish, known: Known, *, exif: bool = True
     ) -> Iterator[Prediction]:
         """Yields a prediction for each image of each batch, in order; `exif`: its position is the truth."""
+        locate = partial(self._locate, wish=wish, known=known)
         for batch in batches:
-            embeddings = [image.embedding for image in batch if image.embedding is not None]
-            posteriors = self._retrieval.posteriors(np.stack(embeddings)) if embeddings else iter(())
+            encoded = [image for image in batch if image.embedding is not None]
+            located = self._map(locate, encoded, self._posteriors(encoded))
             for image in batch:
                 if image.embedding is None:
                     yield Prediction(image.photo, model=self._model, error=image.error)
-                else:
-                    posterior = Posterior(self._gallery, next(posteriors))
-                    if wish.reference is not None:
-                        own = content_of(image.photo)
-                        factor = self._retrieval.logit_factor
-                        posterior = wish.reference.fused(posterior, image.embedding, own, factor)
-                    neighbours = range(len(self._gallery), len(self._gallery) + len(posterior.extra))
-                    posterior, sources = known.applied(posterior, image.facts)
-                    if neighbours and posterior.is_finite() and posterior.best(wish.ranking) in neighbours:
-                        sources += (NOTE_REFERENCE,)
-                    if not exif:  # it was read for what is known, and is not asked for
-                        image = replace(image, facts=None)
-                    yield self._predict(image, posterior, sources, wish)
+                    continue
+                if not exif:  # it was read for what is known, and is not asked for
+                    image = replace(image, facts=None)
+                yield self._predict(image, next(located), wish)
 
-    def _predict(
-        self, image: EncodedImage, posterior: Posterior, sources: tuple[str, ...], wish: Wish
-    ) -> Prediction:
-        """The prediction of one photo; `sources` are the notes of the priors in its posterior."""
-        truth = image.facts.position if image.facts else None
-        notes = image.notes + (image.facts.notes if image.facts else ()) + sources
+    def _posteriors(self, encoded: list[EncodedImage]) -> Iterator[FloatArray]:
+        embeddings = [image.embedding for image in encoded if image.embedding is not None]
+        return self._retrieval.posteriors(np.stack(embeddings)) if embeddings else iter(())
+
+    def _map(
+        self,
+        locate: Callable[[EncodedImage, FloatArray], _Located],
+        images: Iterable[EncodedImage],
+        posteriors: Iterator[FloatArray],
+    ) -> Iterator[_Located]:
+        if self._pool is None:
+            return map(locate, images, posteriors)
+        return self._pool.map(locate, images, posteriors)
+
+    def _locate(self, image: EncodedImage, shares: FloatArray, wish: Wish, known: Known) -> _Located:
+        """From the model's posterior (M,) to candidates; touches nothing that photos share but to read it."""
+        assert image.embedding is not None
+        posterior = Posterior(self._gallery, shares)
+        if wish.reference is not None:
+            own = content_of(image.photo)
+            factor = self._retrieval.logit_factor
+            posterior = wish.reference.fused(posterior, image.embedding, own, factor)
+        neighbours = range(len(self._gallery), len(self._gallery) + len(posterior.extra))
+        posterior, notes = known.applied(posterior, image.facts)
         # A vector of zeros is like every place, and would get the commonest with all confidence.
-        if not posterior.is_finite() or (image.embedding is not None and not image.embedding.any()):
-            error = "the model gave no number for this photo"
-            return Prediction(image.photo, exif=truth, model=self._model, notes=notes, error=error)
+        if not posterior.is_finite() or not image.embedding.any():
+            return _Located(posterior, notes, [], FARTHEST_KM)
+        if neighbours and posterior.best(wish.ranking) in neighbours:
+            notes += (NOTE_REFERENCE,)
         if wish.by == "country":
             ranked = by_country(posterior, wish.top_k)
         else:
             ranked = posterior.rank(wish.top_k, wish.ranking)
-        radius_km = posterior.credible_radius_km(ranked[0][0])
+        return _Located(posterior, notes, ranked, posterior.credible_radius_km(ranked[0][0]))
+
+    def _predict(self, image: EncodedImage, located: _Located, wish: Wish) -> Prediction:
+        """The prediction of one photo."""
+        truth = image.facts.position if image.facts else None
+        notes = image.notes + (image.facts.notes if image.facts else ()) + located.notes
+        ranked, radius_km, posterior = located.ranked, located.radius_km, located.posterior
+        if not ranked:
+            error = "the model gave no number for this photo"
+            return Prediction(image.photo, exif=truth, model=self._model, notes=notes, error=error)
         if wish.abstain_km is not None and radius_km > wish.abstain_km:
             ranked = []
             notes += (NOTE_UNCERTAIN,)
         positions = [posterior.position(index) for index, _ in ranked]
         # Neighbours' positions are no measure of the model: what rests on them stays out of accuracy.
-        measured = truth if NOTE_ALBUM not in sources else None
+        measured = truth if NOTE_ALBUM not in located.notes else None
         names = OfflineNames().names if wish.by == "country" else self._names
         candidates = tuple(
             Candidate(

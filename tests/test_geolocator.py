@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,16 @@ def test_a_photo_for_which_the_model_gives_no_vector_does_not_take_its_batch_alo
     assert found[1].error == "the model gave no number for this photo"
     assert found[1].candidates == ()
     assert [found[i] for i in (0, 2, 3)] == [expected[i] for i in (0, 2, 3)]
+
+
+def test_photos_that_are_located_at_the_same_time_have_the_same_rows(
+    starter: Geolocator, drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(starter.locate([drawn_photos], top_k=5))
+    with ThreadPoolExecutor(3) as pool:
+        monkeypatch.setattr(starter._placer, "_pool", pool)
+        assert list(starter.locate([drawn_photos], top_k=5)) == expected
+        assert list(starter.locate([drawn_photos], by="country")) != expected
 
 
 @pytest.mark.parametrize(
