@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,34 +37,46 @@ class DecodeOptions:
     time_limit_s: float = PHOTO_TIME_LIMIT_S
 
 
+class FileState(NamedTuple):
+    """What tells a file from another, and from itself after a change."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """A photo that came before, as a link or a copy.
+class SeenPhoto:
+    """A photo, and whether it came before.
 
     Attributes:
-        original: the path under which it came first.
-        at_hand: whether what came of it is still at hand, so that this one need not be decoded.
+        path: of the photo.
+        state: of its file when it was found; None where it is no regular file.
+        original: the path under which it came first, as a link or a copy; None for a new one.
+        at_hand: whether what came of that is still at hand, so that this one need not be decoded.
     """
 
-    photo: str
-    original: str
-    at_hand: bool
+    path: str
+    state: FileState | None
+    original: str | None = None
+    at_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedItem:
-    """One photo: pixels uint8 (S, S, 3) and EXIF facts, or the error, or the photo that it is again.
+    """One photo: pixels uint8 (S, S, 3) and EXIF facts, or the error; neither where it is at hand.
 
     Attributes:
-        same_as: the path of an earlier photo that is the same file or a copy. Without pixels and without an
-            error, this one was not decoded: what came of that one is at hand.
+        seen: whether it came before, where that was asked.
     """
 
     photo: str
     pixels: NDArray[np.uint8] | None = None
     facts: ExifFacts | None = None
     error: str | None = None
-    same_as: str | None = None
+    seen: SeenPhoto | None = None
 
 
 def decode_item(photo: str, size: int, options: DecodeOptions, exif: bool) -> DecodedItem:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from geolocate.decode_processes import DecoderProcesses
-from geolocate.decoded_item import Copy, decode_item
 from geolocate.decoded_item import DecodedItem as DecodedItem
 from geolocate.decoded_item import DecodeOptions as DecodeOptions
+from geolocate.decoded_item import SeenPhoto, decode_item
 from geolocate.machine import usable_cpus
 
 #: Bound on the pixels that wait for the encoder, whatever the batch.
@@ -27,7 +27,7 @@ _Queue: TypeAlias = "queue.Queue[Future[DecodedItem] | BaseException | None]"
 
 
 def decode_batches(
-    photos: Iterator[str | Copy], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
+    photos: Iterator[str | SeenPhoto], size: int, batch_size: int, options: DecodeOptions, *, exif: bool
 ) -> Generator[list[DecodedItem], None, None]:
     """Photos in order, in lists of at most `batch_size` decoded ones and any number of others.
 
@@ -35,7 +35,7 @@ def decode_batches(
     takes long: what is ready is not kept waiting for what is not.
 
     Args:
-        photos: asked in a thread, no further ahead than two batches and a photo for each worker. A copy that
+        photos: asked in a thread, no further ahead than two batches and a photo for each worker. One that
             is at hand passes in its place without being decoded.
         size: side S of the pixels.
         exif: read the EXIF facts as well.
@@ -49,12 +49,12 @@ def decode_batches(
     def decode(path: str) -> DecodedItem:
         return processes.decode(path) if processes else decode_item(path, size, options, exif)
 
-    def submit(photo: str | Copy) -> Future[DecodedItem]:
+    def submit(photo: str | SeenPhoto) -> Future[DecodedItem]:
         if isinstance(photo, str):
             return pool.submit(decode, photo)
         if photo.at_hand:
-            return _done(DecodedItem(photo.photo, same_as=photo.original))
-        return pool.submit(lambda: replace(decode(photo.photo), same_as=photo.original))
+            return _done(DecodedItem(photo.path, seen=photo))
+        return pool.submit(lambda: replace(decode(photo.path), seen=photo))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     feeder = threading.Thread(
@@ -74,8 +74,8 @@ def decode_batches(
 
 
 def _feed(
-    photos: Iterator[str | Copy],
-    submit: Callable[[str | Copy], Future[DecodedItem]],
+    photos: Iterator[str | SeenPhoto],
+    submit: Callable[[str | SeenPhoto], Future[DecodedItem]],
     ahead: _Queue,
     stop: threading.Event,
 ) -> None:

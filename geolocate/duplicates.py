@@ -12,9 +12,9 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-from geolocate.decoded_item import Copy
+from geolocate.decoded_item import FileState, SeenPhoto
 
 Value = TypeVar("Value")
 
@@ -28,33 +28,25 @@ MAX_COMPARED_BYTES = 256 * 2**20
 NOTE_DUPLICATE = "duplicate"
 
 
-def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[str | Copy]:
+def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[SeenPhoto]:
     """The photos that are not skipped; those that came before, be it among the skipped, say so."""
     seen = SeenPhotos(REMEMBERED_PHOTOS)
     # What is recent here is recent where the images are: both see the same photos in the same order.
     passed: Recent[None] = Recent(REMEMBERED_IMAGES)
-    for photo in photos:
-        original = seen.original(photo)
-        if skip(photo):
+    for path in photos:
+        state = file_state(path)
+        original = seen.original(path, state)
+        if skip(path):
             continue
         at_hand = original is not None and original in passed
-        passed.put(original or photo, None)
-        yield photo if original is None else Copy(photo, original, at_hand)
-
-
-class _State(NamedTuple):
-    """What tells a file from another, and from itself after a change."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
+        passed.put(original or path, None)
+        yield SeenPhoto(path, state, original, at_hand)
 
 
 @dataclass(slots=True)
 class _Photo:
     path: str
-    state: _State
+    state: FileState
     digest: bytes | None = None
 
 
@@ -67,16 +59,18 @@ class SeenPhotos:
 
     def __init__(self, remembered: int = REMEMBERED_PHOTOS) -> None:
         self._remembered = remembered
-        self._by_state: OrderedDict[_State, _Photo] = OrderedDict()
+        self._by_state: OrderedDict[FileState, _Photo] = OrderedDict()
         #: By size, then by hash; None is that of the first of its size until another comes.
         self._by_size: dict[int, dict[bytes | None, _Photo]] = {}
 
-    def original(self, path: str) -> str | None:
+    def original(self, path: str, state: FileState | None) -> str | None:
         """The earlier photo that is the same file as this one, or a copy of it; None for a new one.
 
         To be asked for each photo once, in their order.
+
+        Args:
+            state: of its file now; None where it is no regular file.
         """
-        state = _state(path)
         if state is None:
             return None
         known = self._by_state.get(state) if state.inode else None  # some systems number no files
@@ -94,7 +88,7 @@ class SeenPhotos:
         if not same_size or not 0 < photo.state.size <= MAX_COMPARED_BYTES:
             return None
         if (first := same_size.pop(None, None)) is not None:
-            if _state(first.path) == first.state:
+            if file_state(first.path) == first.state:
                 first.digest = _digest(first.path)
                 same_size.setdefault(first.digest, first)
             else:  # changed since: it is no measure of anything
@@ -117,7 +111,7 @@ class SeenPhotos:
             self._by_size.pop(photo.state.size, None)
 
 
-def _state(path: str) -> _State | None:
+def file_state(path: str) -> FileState | None:
     """Of a regular file; None for what is none, or cannot be looked at: decoding says what is wrong."""
     try:
         status = os.stat(path)
@@ -125,7 +119,7 @@ def _state(path: str) -> _State | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _digest(path: str) -> bytes | None:

@@ -21,7 +21,6 @@ class EncodedImage:
         facts: what EXIF says, where it was asked for.
         notes: tokens about the input.
         error: why the photo failed, or None.
-        same_as: the path of an earlier photo that is the same file or a copy.
     """
 
     photo: str
@@ -30,4 +29,3 @@ class EncodedImage:
     facts: ExifFacts | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
-    same_as: str | None = None

@@ -6,28 +6,41 @@ take the image that is at hand.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geolocate.decoded_item import Copy, DecodedItem
-from geolocate.duplicates import NOTE_DUPLICATE, REMEMBERED_IMAGES, Recent
+from geolocate.decoded_item import DecodedItem, FileState, SeenPhoto
+from geolocate.duplicates import NOTE_DUPLICATE, REMEMBERED_IMAGES, Recent, file_state
 from geolocate.encoded_image import EncodedImage
 from geolocate.session import Embedded
 
-Decode: TypeAlias = Callable[[Iterator[str | Copy]], Generator[list[DecodedItem], None, None]]
+Decode: TypeAlias = Callable[[Iterator[str | SeenPhoto]], Generator[list[DecodedItem], None, None]]
 Encode: TypeAlias = Callable[[Sequence[NDArray[np.uint8]]], Embedded]
+_Encoded: TypeAlias = tuple[EncodedImage, SeenPhoto | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The image of a photo, kept for others of the same content, and the file that it was made from."""
+
+    image: EncodedImage
+    path: str
+    state: FileState | None
+
+    def is_of_its_file(self) -> bool:
+        """Whether the file is still as it was when it was found: so it was when it was decoded."""
+        return self.state is not None and file_state(self.path) == self.state
 
 
 def encode_batches(
-    photos: Iterator[str | Copy], decode: Decode, encode: Encode, in_flight: int
+    photos: Iterator[str | SeenPhoto], decode: Decode, encode: Encode, in_flight: int
 ) -> Generator[list[EncodedImage], None, None]:
     """Photos in order, by batch; one that fails has an error and stops no other.
 
@@ -37,12 +50,12 @@ def encode_batches(
         encode: squares (S, S, 3) to what the graph gives for them; called in threads.
         in_flight: batches that are encoded at the same time.
     """
-    pending: deque[Future[list[EncodedImage]]] = deque()
+    pending: deque[Future[list[_Encoded]]] = deque()
     fault: Exception | None = None
-    recent: Recent[EncodedImage] = Recent(REMEMBERED_IMAGES)
+    recent: Recent[_Kept] = Recent(REMEMBERED_IMAGES)
 
     def finished() -> list[EncodedImage]:
-        return [_resolved(image, recent, decode, encode) for image in pending.popleft().result()]
+        return [_resolved(*each, recent, decode, encode) for each in pending.popleft().result()]
 
     pool = ThreadPoolExecutor(in_flight, thread_name_prefix="encode")
     batches = decode(photos)
@@ -68,38 +81,41 @@ def encode_batches(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _encoded(batch: list[DecodedItem], encode: Encode) -> list[EncodedImage]:
+def _encoded(batch: list[DecodedItem], encode: Encode) -> list[_Encoded]:
     """Every photo of a batch, those that were not decoded included."""
     pixels = [item.pixels for item in batch if item.pixels is not None]
     rows = rows_of(encode(pixels)) if pixels else iter(())
-    return [
-        EncodedImage(item.photo, facts=item.facts, error=item.error, same_as=item.same_as)
+    images = (
+        EncodedImage(item.photo, facts=item.facts, error=item.error)
         if item.pixels is None
-        else EncodedImage(item.photo, *next(rows), facts=item.facts, same_as=item.same_as)
+        else EncodedImage(item.photo, *next(rows), facts=item.facts)
         for item in batch
-    ]
+    )
+    return [(image, item.seen) for image, item in zip(images, batch, strict=True)]
 
 
 def _resolved(
-    image: EncodedImage, recent: Recent[EncodedImage], decode: Decode, encode: Encode
+    image: EncodedImage, seen: SeenPhoto | None, recent: Recent[_Kept], decode: Decode, encode: Encode
 ) -> EncodedImage:
-    """The image of a photo, which for one that came before is that of the first; to be called in order."""
-    original = image.same_as or image.photo
-    if image.same_as is not None:
-        if image.embedding is None and image.error is None:
-            found = recent[original]
-            if found.error is not None and not os.path.exists(original):
-                found = _once_more(image.photo, decode, encode)  # it went away: that says nothing of its copy
-            image = replace(found, photo=image.photo, same_as=original)
-        if NOTE_DUPLICATE not in image.notes:
-            image = replace(image, notes=(*image.notes, NOTE_DUPLICATE))
-    recent.put(original, image)
-    return image
+    """The image of a photo, which for one that is at hand is that of the first; to be called in order."""
+    if seen is None:
+        return image
+    content = seen.original or seen.path
+    if seen.at_hand:
+        kept = recent[content]
+        if not kept.is_of_its_file():  # it changed or went away, perhaps before it was decoded
+            kept = _Kept(_once_more(seen.path, decode, encode), seen.path, seen.state)
+    else:
+        kept = _Kept(image, seen.path, seen.state)
+    recent.put(content, kept)
+    if seen.original is None:
+        return image
+    return replace(kept.image, photo=seen.path, notes=(*kept.image.notes, NOTE_DUPLICATE))
 
 
 def _once_more(photo: str, decode: Decode, encode: Encode) -> EncodedImage:
     with closing(decode(iter([photo]))) as batches:
-        (image,) = (image for batch in batches for image in _encoded(batch, encode))
+        ((image, _),) = (each for batch in batches for each in _encoded(batch, encode))
     return image
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from geolocate import duplicates
-from geolocate.decoded_item import Copy, DecodedItem, DecodeOptions, decode_item
+from geolocate.decoded_item import DecodedItem, DecodeOptions, FileState, decode_item
 from geolocate.duplicates import NOTE_DUPLICATE, Recent, SeenPhotos, told_apart
 from geolocate.geolocator import Geolocator
 
@@ -28,6 +28,11 @@ def copied(path: str, name: str) -> str:
     return os.fspath(target)
 
 
+def original(seen: SeenPhotos, path: str) -> str | None:
+    """As the pipeline asks."""
+    return seen.original(path, duplicates.file_state(path))
+
+
 @pytest.fixture
 def first(tmp_path: Path) -> str:
     return picture(tmp_path / "first.png", 1)
@@ -38,10 +43,10 @@ def test_links_and_copies_are_the_photo_that_came_first(first: str, tmp_path: Pa
     (tmp_path / "soft.png").symlink_to(first)
     copy = copied(first, "copy.png")
     seen = SeenPhotos()
-    found = [seen.original(os.fspath(path)) for path in (first, tmp_path / "hard.png", tmp_path / "soft.png")]
-    assert found == [None, first, first]
-    assert seen.original(copy) == first
-    assert seen.original(copied(first, "again.png")) == first
+    links = [os.fspath(tmp_path / name) for name in ("hard.png", "soft.png")]
+    assert [original(seen, path) for path in (first, *links)] == [None, first, first]
+    assert original(seen, copy) == first
+    assert original(seen, copied(first, "again.png")) == first
 
 
 def test_files_of_one_size_and_other_content_are_other_photos(tmp_path: Path) -> None:
@@ -49,23 +54,23 @@ def test_files_of_one_size_and_other_content_are_other_photos(tmp_path: Path) ->
     for number in range(5):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(b"\xff\xd8\xff" + bytes([number]) * 100)
-        assert seen.original(os.fspath(path)) is None
-    assert seen.original(copied(os.fspath(tmp_path / "3.jpg"), "x.jpg")) == os.fspath(tmp_path / "3.jpg")
+        assert original(seen, os.fspath(path)) is None
+    assert original(seen, copied(os.fspath(tmp_path / "3.jpg"), "x.jpg")) == os.fspath(tmp_path / "3.jpg")
 
 
 def test_of_many_files_of_one_size_each_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bitmaps and thumbnails have one size by the thousand: none is held against each of the others."""
     looked_at: list[str] = []
-    for name in ("_state", "_digest"):
+    for name in ("file_state", "_digest"):
         real = getattr(duplicates, name)
         monkeypatch.setattr(duplicates, name, lambda path, real=real: looked_at.append(path) or real(path))
     seen = SeenPhotos()
     paths = [os.fspath(tmp_path / f"{number:03}.bmp") for number in range(200)]
     for path in paths:
         Path(path).write_text(path)
-        assert seen.original(path) is None
+        assert original(seen, path) is None
     assert len(looked_at) <= 2 * len(paths) + 1
-    assert seen.original(copied(paths[7], "copy.bmp")) == paths[7]
+    assert original(seen, copied(paths[7], "copy.bmp")) == paths[7]
 
 
 def test_no_file_is_read_while_no_two_have_one_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,17 +79,17 @@ def test_no_file_is_read_while_no_two_have_one_size(tmp_path: Path, monkeypatch:
     for number in range(20):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(b"x" * number)
-        assert seen.original(os.fspath(path)) is None
+        assert original(seen, os.fspath(path)) is None
 
 
 def test_a_photo_that_changed_since_is_no_measure_of_others(first: str, tmp_path: Path) -> None:
     copy = copied(first, "copy.png")
     seen = SeenPhotos()
-    assert seen.original(first) is None
+    assert original(seen, first) is None
     Path(first).write_bytes(Path(first).read_bytes()[::-1])
     os.utime(first, ns=(1, 1))
-    assert seen.original(copy) is None
-    assert seen.original(first) is None, "its content is new"
+    assert original(seen, copy) is None
+    assert original(seen, first) is None, "its content is new"
 
 
 def test_what_is_no_file_is_new_and_never_opened(tmp_path: Path) -> None:
@@ -93,7 +98,7 @@ def test_what_is_no_file_is_new_and_never_opened(tmp_path: Path) -> None:
     (tmp_path / "other.jpg").touch()
     seen = SeenPhotos()
     for name in ("pipe.jpg", "pipe.jpg", "gone.jpg", "gone.jpg", "empty.jpg", "other.jpg", ".", "a\0b"):
-        assert seen.original(os.fspath(tmp_path / name)) is None
+        assert original(seen, os.fspath(tmp_path / name)) is None
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
@@ -101,17 +106,20 @@ def test_what_is_remembered_is_bounded_and_the_oldest_goes(tmp_path: Path) -> No
     paths = []
     for number in range(4):
         paths.append(picture(tmp_path / f"{number}.png", number))
-        seen.original(paths[-1])
+        original(seen, paths[-1])
     assert len(seen._by_state) == sum(map(len, seen._by_size.values())) == 3
-    assert seen.original(copied(paths[3], "c.png")) == paths[3]
-    assert seen.original(copied(paths[0], "d.png")) is None
+    assert original(seen, copied(paths[3], "c.png")) == paths[3]
+    assert original(seen, copied(paths[0], "d.png")) is None
 
 
 def test_a_skipped_photo_still_counts_as_the_first(first: str) -> None:
     """So that a run that goes on after an interruption has the notes of one that was never interrupted."""
     copies = [copied(first, "b.png"), copied(first, "c.png")]
     found = list(told_apart(iter([first, *copies]), lambda photo: photo == first))
-    assert found == [Copy(copies[0], first, at_hand=False), Copy(copies[1], first, at_hand=True)]
+    assert [(photo.path, photo.original, photo.at_hand) for photo in found] == [
+        (copies[0], first, False),
+        (copies[1], first, True),
+    ]
 
 
 def test_what_is_too_long_ago_is_at_hand_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,27 +127,27 @@ def test_what_is_too_long_ago_is_at_hand_no_more(tmp_path: Path, monkeypatch: py
     paths = [picture(tmp_path / f"{number}.png", 10 * number) for number in range(3)]
     copies = [copied(path, f"c{number}.png") for number, path in enumerate(paths)]
     found = list(told_apart(iter([*paths, *copies]), lambda photo: False))
-    assert [isinstance(photo, Copy) and photo.at_hand for photo in found[3:]] == [False, False, False]
+    assert [photo.at_hand for photo in found[3:]] == [False, False, False]
     again = list(told_apart(iter([*paths, copies[2], copies[1]]), lambda photo: False))
-    assert [isinstance(photo, Copy) and photo.at_hand for photo in again[3:]] == [True, True]
+    assert [photo.at_hand for photo in again[3:]] == [True, True]
 
 
 def test_files_without_numbers_are_told_by_their_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = duplicates._state
+    state = duplicates.file_state
 
     def unnumbered(path: str) -> object:
         found = state(path)
         return found and found._replace(inode=0, modified_ns=7)
 
-    monkeypatch.setattr(duplicates, "_state", unnumbered)
+    monkeypatch.setattr(duplicates, "file_state", unnumbered)
     seen = SeenPhotos()
     paths = [os.fspath(tmp_path / f"{number}.bmp") for number in range(3)]
     for path in paths:
         Path(path).write_text(path)
-        assert seen.original(path) is None
-    assert seen.original(copied(paths[1], "c.bmp")) == paths[1]
+        assert original(seen, path) is None
+    assert original(seen, copied(paths[1], "c.bmp")) == paths[1]
 
 
 def test_recent_values_go_in_the_order_they_were_put() -> None:
@@ -211,10 +219,10 @@ def test_a_photo_that_went_away_before_it_was_read_does_not_take_its_copy_along(
 ) -> None:
     starter, _ = counted
     copy = copied(first, "b.png")
-    original = SeenPhotos.original
+    ask = SeenPhotos.original
 
-    def then_gone(self: SeenPhotos, path: str) -> str | None:
-        found = original(self, path)
+    def then_gone(self: SeenPhotos, path: str, state: FileState | None) -> str | None:
+        found = ask(self, path, state)
         if path == copy:
             os.unlink(first)
         return found
@@ -224,6 +232,29 @@ def test_a_photo_that_went_away_before_it_was_read_does_not_take_its_copy_along(
     found = list(starter.locate([first, copy]))
     assert found[0].error == "no such file"
     assert found[1].error is None
+    assert found[1].notes == (NOTE_DUPLICATE,)
+
+
+def test_a_photo_that_became_another_before_it_was_decoded_lends_its_copy_nothing(
+    counted: tuple[Geolocator, list[int]], first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its content was that of the copy when they were told to be the same, but not when it was decoded."""
+    starter, _ = counted
+    copy = copied(first, "b.png")
+    expected = next(iter(starter.locate([copy]))).candidates
+    other = picture(tmp_path / "other.png", 250)
+    decode = decode_item
+
+    def after_a_change(photo: str, *arguments: Any) -> DecodedItem:
+        if photo == first and os.path.exists(other):
+            time.sleep(0.3)  # by now the copy was told
+            os.replace(other, first)
+        return decode(photo, *arguments)
+
+    monkeypatch.setattr("geolocate.decoding.decode_item", after_a_change)
+    found = list(starter.locate([first, copy]))
+    assert found[0].candidates != expected
+    assert found[1].candidates == expected
     assert found[1].notes == (NOTE_DUPLICATE,)
 
 

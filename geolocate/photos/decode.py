@@ -123,7 +123,7 @@ def decode_photo(
         max_pixels: larger photos are refused by their header, before anything is decoded. More than
             the default also raises Pillow's limit, `Image.MAX_IMAGE_PIXELS`, which the whole process shares.
         allow_truncated: take what there is of a JPEG, PNG, BMP or TIFF that breaks off; the rest stays black.
-        exact: decode JPEG at full scale instead of at a reduced scale of at least 4 S.
+        exact: decode JPEG at full scale instead of at a reduced scale of at least 5 S.
 
     Raises:
         PhotoError: one of its subclasses, for anything that can be wrong with the file.

@@ -20,7 +20,7 @@ OBJECTS_EACH = 0.5
 PROGRAM = f"""
 import gc, sys
 import numpy as np
-from geolocate import duplicates, encoding
+from geolocate import duplicates, encoding_ahead
 from geolocate.cli import cli, progress
 from geolocate.session import Embedded, ImageEncoder
 from geolocate.writers.csv import CsvWriter
@@ -41,7 +41,8 @@ def watched(self, prediction):
         print(sys.getallocatedblocks())
 
 ImageEncoder.__call__, CsvWriter.write = glance, watched
-duplicates.REMEMBERED_PHOTOS = encoding.REMEMBERED_IMAGES = 50
+duplicates.REMEMBERED_PHOTOS = 50
+duplicates.REMEMBERED_IMAGES = encoding_ahead.REMEMBERED_IMAGES = 50
 progress.RATE_WINDOW_S = 0.5
 words = ["photos", "--model", "starter", "--country", "SM,LI", "--concepts", "0", "--workers", "1"]
 words += ["--batch-size", "4", "-q", "--progress", "--csv", "out.csv", "--jsonl", "out.jsonl"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import random
@@ -326,8 +327,13 @@ def test_what_is_done_is_not_decoded_again(
 
     monkeypatch.setattr(geolocate.decoded_item, "decode_photo", decode_and_note)
     run(*words(photos, tmp_path), "--resume")
-    count = sum(path.is_file() for path in photos.rglob("*"))
-    assert len(decoded) == len(set(decoded)) == count - 30
+    with (tmp_path / "out.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["rank"] in ("", "1")]
+    assert len(decoded) == len(set(decoded))
+    assert not {row["photo"] for row in rows[:30]} & set(decoded)
+    # Copies take what is at hand, and so do the files that are no photo.
+    left = [row for row in rows[30:] if not row["error"] and "duplicate" not in row["notes"]]
+    assert {row["photo"] for row in left} <= set(decoded)
 
 
 def test_an_album_goes_on_too(
