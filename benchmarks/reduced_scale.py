@@ -31,8 +31,8 @@ from geolocate.photos import decode_photo, find_photos
 
 Floats = NDArray[np.float32]
 
-#: 4000 x 3000, 6000 x 4500, and 4800 x 3600, of which a quarter and an eighth are just 4 and 2 times SIDE.
-MEGAPIXELS = (12.0, 27.0, 17.3)
+#: 4000 x 3000, 6000 x 4500, and 2992 x 2244, of which a half is just 5 times SIDE.
+MEGAPIXELS = (12.0, 27.0, 6.71)
 #: Share of the noise in an enlarged photo; the rest is the photo, whose own detail ends at its pixels.
 NOISE = 0.15
 #: Input side of the backbone.
