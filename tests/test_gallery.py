@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from geopy.distance import great_circle
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geolocate.errors import GalleryError
 from geolocate.gallery import Gallery
@@ -218,3 +220,15 @@ def test_zeros_of_a_sharp_posterior_come_last_by_index() -> None:
     posterior = np.zeros(5000, dtype=np.float32)
     posterior[[7, 4000, 9]] = [0.5, 0.3, 0.2]
     assert strongest(posterior, 5).tolist() == [7, 4000, 9, 0, 1]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    size=st.integers(1, 4000), count=st.integers(1, 900), sharpness=st.integers(0, 40), steps=st.booleans()
+)
+def test_the_strongest_are_those_of_a_stable_sort(size: int, count: int, sharpness: int, steps: bool) -> None:
+    """Ties and zeros included, however sharp the posterior is and however few of it are sampled."""
+    posterior = np.random.default_rng(size * 1000 + count).random(size) ** sharpness
+    posterior = (np.round(posterior * 12) if steps else posterior).astype(np.float32)
+    expected = np.argsort(-posterior, kind="stable")[:count]
+    assert np.array_equal(strongest(posterior, count), expected)
