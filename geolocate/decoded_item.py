@@ -47,20 +47,25 @@ class FileState(NamedTuple):
     changed_ns: int
 
 
+class FoundFile(NamedTuple):
+    """A file as it was when it was found; the state is None for what is no regular file."""
+
+    path: str
+    state: FileState | None
+
+
 @dataclass(frozen=True, slots=True)
 class SeenPhoto:
     """A photo, and whether it came before.
 
     Attributes:
-        path: of the photo.
-        state: of its file when it was found; None where it is no regular file.
-        original: the path under which it came first, as a link or a copy; None for a new one.
+        file: of the photo.
+        original: the file as which it came first, of which this is a link or a copy; None for a new one.
         at_hand: whether what came of that is still at hand, so that this one need not be decoded.
     """
 
-    path: str
-    state: FileState | None
-    original: str | None = None
+    file: FoundFile
+    original: FoundFile | None = None
     at_hand: bool = False
 
 

@@ -53,8 +53,8 @@ def decode_batches(
         if isinstance(photo, str):
             return pool.submit(decode, photo)
         if photo.at_hand:
-            return _done(DecodedItem(photo.path, seen=photo))
-        return pool.submit(lambda: replace(decode(photo.path), seen=photo))
+            return _done(DecodedItem(photo.file.path, seen=photo))
+        return pool.submit(lambda: replace(decode(photo.file.path), seen=photo))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     feeder = threading.Thread(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from geolocate.decoded_item import FileState, SeenPhoto
+from geolocate.decoded_item import FileState, FoundFile, SeenPhoto
 
 Value = TypeVar("Value")
 
@@ -34,13 +34,13 @@ def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[S
     # What is recent here is recent where the images are: both see the same photos in the same order.
     passed: Recent[None] = Recent(REMEMBERED_IMAGES)
     for path in photos:
-        state = file_state(path)
-        original = seen.original(path, state)
+        file = FoundFile(path, file_state(path))
+        original = seen.original(file)
         if skip(path):
             continue
         at_hand = original is not None and original in passed
-        passed.put(original or path, None)
-        yield SeenPhoto(path, state, original, at_hand)
+        passed.put(original or file, None)
+        yield SeenPhoto(file, original, at_hand)
 
 
 @dataclass(slots=True)
@@ -63,14 +63,12 @@ class SeenPhotos:
         #: By size, then by hash; None is that of the first of its size until another comes.
         self._by_size: dict[int, dict[bytes | None, _Photo]] = {}
 
-    def original(self, path: str, state: FileState | None) -> str | None:
+    def original(self, file: FoundFile) -> FoundFile | None:
         """The earlier photo that is the same file as this one, or a copy of it; None for a new one.
 
         To be asked for each photo once, in their order.
-
-        Args:
-            state: of its file now; None where it is no regular file.
         """
+        path, state = file
         if state is None:
             return None
         known = self._by_state.get(state) if state.inode else None  # some systems number no files
@@ -80,7 +78,7 @@ class SeenPhotos:
                 self._remember(new)
                 return None
         self._by_state.move_to_end(known.state)
-        return known.path
+        return FoundFile(known.path, known.state)
 
     def _copy(self, photo: _Photo) -> _Photo | None:
         """An earlier photo with the content of this one."""
@@ -137,22 +135,22 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 class Recent(Generic[Value]):
-    """The values that were put last, by name, a bounded number of them."""
+    """The values that were put last, by the file that they are of, a bounded number of them."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._values: OrderedDict[FoundFile, Value] = OrderedDict()
 
-    def put(self, name: str, value: Value) -> None:
+    def put(self, file: FoundFile, value: Value) -> None:
         """Keeps a value, as the newest; the oldest goes where there are too many."""
-        self._values[name] = value
-        self._values.move_to_end(name)
+        self._values[file] = value
+        self._values.move_to_end(file)
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
-    def __getitem__(self, name: str) -> Value:
-        """The value of that name. Raises KeyError where it is kept no more."""
-        return self._values[name]
+    def __getitem__(self, file: FoundFile) -> Value:
+        """The value of that file. Raises KeyError where it is kept no more."""
+        return self._values[file]
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._values
+    def __contains__(self, file: FoundFile) -> bool:
+        return file in self._values

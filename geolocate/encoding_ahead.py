@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from geolocate.decoded_item import DecodedItem, FileState, SeenPhoto
+from geolocate.decoded_item import DecodedItem, FoundFile, SeenPhoto
 from geolocate.duplicates import NOTE_DUPLICATE, REMEMBERED_IMAGES, Recent, file_state
 from geolocate.encoded_image import EncodedImage
 from geolocate.session import Embedded
@@ -31,12 +31,11 @@ class _Kept:
     """The image of a photo, kept for others of the same content, and the file that it was made from."""
 
     image: EncodedImage
-    path: str
-    state: FileState | None
+    file: FoundFile
 
     def is_of_its_file(self) -> bool:
         """Whether the file is still as it was when it was found: so it was when it was decoded."""
-        return self.state is not None and file_state(self.path) == self.state
+        return self.file.state is not None and file_state(self.file.path) == self.file.state
 
 
 def encode_batches(
@@ -100,17 +99,17 @@ def _resolved(
     """The image of a photo, which for one that is at hand is that of the first; to be called in order."""
     if seen is None:
         return image
-    content = seen.original or seen.path
+    content = seen.original or seen.file
     if seen.at_hand:
         kept = recent[content]
         if not kept.is_of_its_file():  # it changed or went away, perhaps before it was decoded
-            kept = _Kept(_once_more(seen.path, decode, encode), seen.path, seen.state)
+            kept = _Kept(_once_more(seen.file.path, decode, encode), seen.file)
     else:
-        kept = _Kept(image, seen.path, seen.state)
+        kept = _Kept(image, seen.file)
     recent.put(content, kept)
     if seen.original is None:
         return image
-    return replace(kept.image, photo=seen.path, notes=(*kept.image.notes, NOTE_DUPLICATE))
+    return replace(kept.image, photo=seen.file.path, notes=(*kept.image.notes, NOTE_DUPLICATE))
 
 
 def _once_more(photo: str, decode: Decode, encode: Encode) -> EncodedImage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from geolocate import duplicates
-from geolocate.decoded_item import DecodedItem, DecodeOptions, FileState, decode_item
+from geolocate.decoded_item import DecodedItem, DecodeOptions, FoundFile, decode_item
 from geolocate.duplicates import NOTE_DUPLICATE, Recent, SeenPhotos, told_apart
 from geolocate.geolocator import Geolocator
 
@@ -30,7 +30,8 @@ def copied(path: str, name: str) -> str:
 
 def original(seen: SeenPhotos, path: str) -> str | None:
     """As the pipeline asks."""
-    return seen.original(path, duplicates.file_state(path))
+    found = seen.original(FoundFile(path, duplicates.file_state(path)))
+    return found and found.path
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_a_skipped_photo_still_counts_as_the_first(first: str) -> None:
     """So that a run that goes on after an interruption has the notes of one that was never interrupted."""
     copies = [copied(first, "b.png"), copied(first, "c.png")]
     found = list(told_apart(iter([first, *copies]), lambda photo: photo == first))
-    assert [(photo.path, photo.original, photo.at_hand) for photo in found] == [
+    assert [(photo.file.path, photo.original and photo.original.path, photo.at_hand) for photo in found] == [
         (copies[0], first, False),
         (copies[1], first, True),
     ]
@@ -152,12 +153,13 @@ def test_files_without_numbers_are_told_by_their_content(
 
 def test_recent_values_go_in_the_order_they_were_put() -> None:
     recent: Recent[int] = Recent(2)
-    recent.put("a", 1)
-    recent.put("b", 2)
-    recent.put("a", 3)
-    recent.put("c", 4)
-    assert [name in recent for name in "abc"] == [True, False, True]
-    assert (recent["a"], recent["c"]) == (3, 4)
+    a, b, c = (FoundFile(path, None) for path in "abc")
+    recent.put(a, 1)
+    recent.put(b, 2)
+    recent.put(a, 3)
+    recent.put(c, 4)
+    assert [file in recent for file in (a, b, c)] == [True, False, True]
+    assert (recent[a], recent[c]) == (3, 4)
 
 
 @pytest.fixture
@@ -221,9 +223,9 @@ def test_a_photo_that_went_away_before_it_was_read_does_not_take_its_copy_along(
     copy = copied(first, "b.png")
     ask = SeenPhotos.original
 
-    def then_gone(self: SeenPhotos, path: str, state: FileState | None) -> str | None:
-        found = ask(self, path, state)
-        if path == copy:
+    def then_gone(self: SeenPhotos, file: FoundFile) -> FoundFile | None:
+        found = ask(self, file)
+        if file.path == copy:
             os.unlink(first)
         return found
 
@@ -233,6 +235,25 @@ def test_a_photo_that_went_away_before_it_was_read_does_not_take_its_copy_along(
     assert found[0].error == "no such file"
     assert found[1].error is None
     assert found[1].notes == (NOTE_DUPLICATE,)
+
+
+def test_a_path_that_comes_again_with_other_content_is_not_taken_for_what_it_was(
+    counted: tuple[Geolocator, list[int]], first: str, tmp_path: Path
+) -> None:
+    starter, _ = counted
+    old, other = copied(first, "old.png"), picture(tmp_path / "other.png", 250)
+    before, after = (next(iter(starter.locate([path]))).candidates for path in (first, other))
+
+    def paths() -> Iterator[str]:
+        yield first
+        yield copied(first, "hashed.png")  # so that the first is known by its content
+        time.sleep(0.5)
+        os.replace(other, first)
+        yield first
+        yield old
+
+    found = [prediction.candidates for prediction in starter.locate(paths())]
+    assert found == [before, before, after, before]
 
 
 def test_a_photo_that_became_another_before_it_was_decoded_lends_its_copy_nothing(
