@@ -17,7 +17,7 @@ from geolocate.diagnosis.pace import describe_pace, draw_photo, ever_new
 from geolocate.diagnosis.questions import Answer, ask
 from geolocate.diagnosis.runtime import CPU_PROVIDER, describe_providers, describe_wheels
 from geolocate.diagnosis.worker import PROBE_GRAPH, model
-from geolocate.duplicates import SeenPhotos
+from geolocate.duplicates import told_apart
 
 FakeRuntime = Callable[[str], None]
 
@@ -210,8 +210,8 @@ def test_without_a_temporary_folder_the_model_runs_and_only_the_pace_is_missing(
 
 def test_the_photo_of_the_self_test_is_never_one_that_came_before(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"photo")
-    seen = SeenPhotos()
-    assert [seen.original(path) for path in islice(ever_new(tmp_path / "photo.jpg"), 5)] == [None] * 5
+    photos = told_apart(islice(ever_new(tmp_path / "photo.jpg"), 5), lambda path: False)
+    assert [photo.original for photo in photos] == [None] * 5
 
 
 def test_the_drawn_photo_is_like_a_telephones(tmp_path: Path) -> None:
