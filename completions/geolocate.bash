@@ -28,9 +28,9 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models cache doctor" kind=file ;;
-        "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
-        "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models cache doctor" kind=file ;;
+        "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
         "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "train") options="--images --output --resume --backbone --backbone-weights --views --cache --held-out --apart --gallery --device --concepts --space --divergence --divergence-weight --grounding --epochs --batch-size --optimiser --learning-rate --weight-decay --schedule --decay --noise --queue --queue-noise --negatives-beyond --freeze --data-share --patience --stop-metric --seed --embedding-dim --sigma --frequencies --hidden --projection -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
@@ -66,6 +66,10 @@ _geolocate() {
             "predict:--reference-weight") kind=value-none words="" ;;
             "predict:--csv") kind=value-file words="" ;;
             "predict:--jsonl") kind=value-file words="" ;;
+            "predict:--geojson") kind=value-file words="" ;;
+            "predict:--kml") kind=value-file words="" ;;
+            "predict:--parquet") kind=value-file words="" ;;
+            "predict:--map") kind=value-file words="" ;;
             "predict:--concepts") kind=value-none words="" ;;
             "predict:--geocoder") kind=value-none words="" ;;
             "predict:--geocoder-key") kind=value-none words="" ;;
@@ -88,6 +92,10 @@ _geolocate() {
             "query:--bbox") kind=value-none words="" ;;
             "query:--csv") kind=value-file words="" ;;
             "query:--jsonl") kind=value-file words="" ;;
+            "query:--geojson") kind=value-file words="" ;;
+            "query:--kml") kind=value-file words="" ;;
+            "query:--parquet") kind=value-file words="" ;;
+            "query:--map") kind=value-file words="" ;;
             "query:--geocoder") kind=value-none words="" ;;
             "query:--geocoder-key") kind=value-none words="" ;;
             "query:--geocoder-domain") kind=value-none words="" ;;

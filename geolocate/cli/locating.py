@@ -21,6 +21,7 @@ from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
     from geolocate.bundle import Bundle
+    from geolocate.decoded_item import DecodeOptions
     from geolocate.device import Device
     from geolocate.gallery import Gallery
     from geolocate.geolocator import Geolocator
@@ -42,6 +43,7 @@ def locate_and_write(
     count: Callable[[], int | None],
     total: Callable[[], int | None] = lambda: None,
     geolocator_options: Mapping[str, Any] | None = None,
+    thumbnails: DecodeOptions | None = None,
     remarks: Iterable[str] = (),
 ) -> int:
     """Runs the command and returns the exit status; what can be refused is refused before any work.
@@ -55,26 +57,26 @@ def locate_and_write(
         count: how many there are, counted now; None if nobody can know.
         total: the same for the progress line, without waiting.
         geolocator_options: more arguments of :class:`geolocate.geolocator.Geolocator`.
+        thumbnails: how the inputs are decoded for small pictures of them; None where they are no photos.
         remarks: what else there is to tell the user before the work begins.
     """
     from geolocate.bundle import load_bundle
     from geolocate.geocoding import open_namer
-    from geolocate.writers.outputs import open_writers
+    from geolocate.writers import STANDARD_OUTPUT, RunFacts, open_writers
 
     _refuse_geocoder_of_countries(options)
     priors = _priors(options)
-    csv = options.csv
-    table = csv is None and options.jsonl is None and is_terminal(sys.stdout)
-    if csv is None and options.jsonl is None and not table:
-        csv = "-"
+    table = not options.outputs and is_terminal(sys.stdout)
+    wanted = options.outputs if options.outputs or table else {"csv": STANDARD_OUTPUT}
+    facts = RunFacts(what, thumbnails if options.thumbnails else None)
     shown = Progress(shown=options.progress, quiet=options.quiet, total=total)
 
     def say(text: str) -> None:
         shown.note(f"geolocate: {text}")
 
     outputs = open_writers(
-        csv=csv,
-        jsonl=options.jsonl,
+        wanted,
+        facts=facts,
         table=table,
         overwrite=options.overwrite,
         resume=options.resume,
@@ -116,7 +118,8 @@ def locate_and_write(
                 say=say,
                 **(geolocator_options or {}),
             )
-            for line in introduction(bundle, geolocator.precision):
+            facts.model = tuple(introduction(bundle, geolocator.precision))
+            for line in facts.model:
                 say(line)
             for line in remarks:
                 say(line)

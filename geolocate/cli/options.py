@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -109,9 +109,45 @@ prior_options = together(
     ),
 )
 
+
+def _gather_output(ctx: click.Context, option: click.Parameter, path: str | None) -> None:
+    """Keeps where a format goes under `outputs`, by the option's name."""
+    outputs = ctx.params.setdefault("outputs", {})
+    if path is not None:
+        outputs[option.name] = path
+
+
+def _output_option(name: str, help: str, metavar: str = "FILE") -> Callable[[Command], Command]:
+    return click.option(
+        f"--{name}",
+        type=FilePath(),
+        metavar=metavar,
+        expose_value=False,
+        callback=_gather_output,
+        help=f"{help}; - is standard output.",
+    )
+
+
+#: Which outputs there are to be: the command gets them as `outputs`, paths by the names of formats.
+format_options = together(
+    _output_option("csv", "Write CSV"),
+    _output_option("jsonl", "Write JSON lines"),
+    _output_option("geojson", "Write GeoJSON, for QGIS and other GIS programs"),
+    _output_option("kml", "Write KML, for Google Earth"),
+    _output_option("parquet", "Write GeoParquet, for pandas and databases (needs the extra 'parquet')"),
+    _output_option("map", "Write a page with a map that opens in a browser without network", "FILE.html"),
+    click.option(
+        "--no-thumbnails",
+        "thumbnails",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="No small pictures of the photos on the map.",
+    ),
+)
+
 output_options = together(
-    click.option("--csv", type=FilePath(), metavar="FILE", help="Write CSV; - is standard output."),
-    click.option("--jsonl", type=FilePath(), metavar="FILE", help="Write JSON lines; - is standard output."),
+    format_options,
     click.option(
         "--resume",
         is_flag=True,
@@ -279,8 +315,8 @@ class SharedOptions:
     near: tuple[float, float, float] | None
     country: str | None
     bbox: tuple[float, float, float, float] | None
-    csv: str | None
-    jsonl: str | None
+    outputs: Mapping[str, str]
+    thumbnails: bool
     resume: bool
     overwrite: bool
     geocoder: str

@@ -135,6 +135,7 @@ def command(
             skip=finished.take,
         )
 
+    decode = DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate)
     return locate_and_write(
         options,
         predictions,
@@ -156,8 +157,9 @@ def command(
         geolocator_options={
             "precision": precision,
             "batch_size": batch_size,
-            "decode": DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate),
+            "decode": decode,
         },
+        thumbnails=decode,
     )
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 
 from geolocate.records import Prediction
-from geolocate.text_safety import to_bytes, to_unicode
-from geolocate.writers.rows import Row, rows_of
+from geolocate.writers.rows import PHOTO_BYTES as PHOTO_BYTES
+from geolocate.writers.rows import in_json, rows_of
 from geolocate.writers.target import Target
-
-#: The raw bytes of a name that is not UTF-8, base64; absent otherwise.
-PHOTO_BYTES = "photo_bytes"
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -29,7 +25,7 @@ class JsonlWriter:
         Raises:
             OutputError: the disk is full or gone.
         """
-        lines = [_ENCODER.encode(_valid(row)) for row in rows_of(prediction)]
+        lines = [_ENCODER.encode(in_json(row)) for row in rows_of(prediction)]
         self._target.write(("\n".join(lines) + "\n").encode())
 
     def close(self) -> None:
@@ -39,16 +35,3 @@ class JsonlWriter:
     def abort(self) -> Path | None:
         """Gives up; returns the file that keeps what was written, if any."""
         return self._target.abandon()
-
-
-def _valid(row: Row) -> Row:
-    valid = {key: to_unicode(value) if isinstance(value, str) else value for key, value in row.items()}
-    photo = str(row["photo"])
-    if valid["photo"] != photo:
-        raw = to_bytes(photo)
-        try:
-            # Under an ASCII locale even valid UTF-8 arrives as escapes.
-            valid["photo"] = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            valid[PHOTO_BYTES] = base64.b64encode(raw).decode("ascii")
-    return valid

@@ -6,39 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from geolocate.errors import UsageError
 from geolocate.records import Prediction
-from geolocate.writers.csv import CsvWriter
 from geolocate.writers.finished import FinishedPhotos
+from geolocate.writers.formats import FORMATS, Writer, load_format
 from geolocate.writers.journal import Journal
-from geolocate.writers.jsonl import JsonlWriter
 from geolocate.writers.refusals import refuse_conflicts
+from geolocate.writers.run_facts import RunFacts
 from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, shown
-from geolocate.writers.target import Target, journal_path, open_target, own_files, real_path, write_manifest
-
-
-class Writer(Protocol):
-    """One output."""
-
-    def write(self, prediction: Prediction) -> None:
-        """Writes one photo; it is out of this process when the call returns.
-
-        Raises:
-            OutputError: the disk is full or gone.
-            BrokenPipeError: the reader of a pipe has gone.
-        """
-
-    def close(self) -> None:
-        """The run is complete: makes the output visible. Raises as `write`."""
-
-    def abort(self) -> Path | None:
-        """The run is not complete: returns the file that keeps what was written, if any. Never raises."""
-
-
-#: What takes a target and writes a format to it, by the name of the option.
-FORMATS: Mapping[str, Callable[[Target], Writer]] = {"csv": CsvWriter, "jsonl": JsonlWriter}
+from geolocate.writers.target import journal_path, open_target, own_files, real_path, write_manifest
 
 
 class Writers:
@@ -155,9 +133,9 @@ class Writers:
 
 
 def open_writers(
+    wanted: Mapping[str, OutputPath],
     *,
-    csv: OutputPath | None = None,
-    jsonl: OutputPath | None = None,
+    facts: RunFacts | None = None,
     table: bool = False,
     overwrite: bool = False,
     resume: bool = False,
@@ -168,7 +146,9 @@ def open_writers(
     """Opens the outputs of a run, before any work.
 
     Args:
-        csv, jsonl: a file, a pipe or device, or "-" for standard output; None for no such output.
+        wanted: where each format goes, by its name in FORMATS: a file, a pipe or device, or "-" for standard
+            output.
+        facts: what outputs may say of the run besides its predictions.
         table: a readable table on standard output.
         overwrite: discard what an unfinished earlier run left.
         resume: go on with it.
@@ -177,20 +157,23 @@ def open_writers(
         say: told that a named pipe has no reader yet; opening it waits for one.
 
     Raises:
+        ExtraMissing: a format needs an optional dependency that is not installed.
         OutputError: the folder is missing or read-only, or the path is a folder.
         UsageError: two outputs go to the same place, one would replace an input or a picture, or an
             unfinished earlier output is in the way; to resume, there is no file to go on with.
     """
-    wanted = {name: path for name, path in (("csv", csv), ("jsonl", jsonl)) if path is not None}
     if resume and overwrite:
         raise UsageError("--resume goes on with an unfinished run, --overwrite discards it: give one of them")
+    wanted = dict(sorted(wanted.items(), key=lambda item: FORMATS.index(item[0])))
     refuse_conflicts(wanted, inputs=inputs, table=table)
+    loaded = {name: load_format(name) for name in wanted}
+    facts = facts or RunFacts()
     writers = Writers(aside, journal := _open_journal(wanted.values(), overwrite))
     try:
         going_on = _goes_on(journal, resume)
         for name, path in wanted.items():
             target = open_target(path, overwrite=overwrite, resume=going_on, say=say)
-            writers.add(FORMATS[name](target), path)
+            writers.add(loaded[name](target, facts), path)
         if table:
             from geolocate.writers.table import TableWriter  # rich takes longer to import than most answers
 

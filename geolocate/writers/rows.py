@@ -5,10 +5,12 @@ One row per photo and rank; a photo that failed has one row.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterator
 
 from geolocate.records import COLUMNS, Candidate, NamedPosition, Position, Prediction
+from geolocate.text_safety import to_bytes, to_unicode
 
 #: One row, keys in the order of COLUMNS; None is a blank cell.
 Row = dict[str, str | int | float | None]
@@ -22,6 +24,8 @@ SCORE_DECIMALS = 3
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 NOTE_OCEAN = "ocean"
+#: The raw bytes of a name that is not UTF-8; absent, or null in a table, otherwise.
+PHOTO_BYTES = "photo_bytes"
 
 
 def rows_of(prediction: Prediction) -> Iterator[Row]:
@@ -78,6 +82,29 @@ def _place(named: NamedPosition | None) -> Row:
             "region": named.place.region or None,
         }
     return place
+
+
+def in_unicode(row: Row) -> tuple[Row, bytes | None]:
+    """A row whose texts are valid Unicode, and the raw name of the photo where that is not UTF-8."""
+    valid = {key: to_unicode(value) if isinstance(value, str) else value for key, value in row.items()}
+    photo = str(row["photo"])
+    if valid["photo"] == photo:
+        return valid, None
+    raw = to_bytes(photo)
+    try:
+        # Under an ASCII locale even valid UTF-8 arrives as escapes.
+        valid["photo"] = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return valid, raw
+    return valid, None
+
+
+def in_json(row: Row) -> Row:
+    """The same as values of JSON: the raw name, where there is one, base64 under PHOTO_BYTES."""
+    valid, raw = in_unicode(row)
+    if raw is not None:
+        valid[PHOTO_BYTES] = base64.b64encode(raw).decode("ascii")
+    return valid
 
 
 def rounded(value: float | None, decimals: int) -> float | None:

@@ -162,7 +162,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes
 
 
 ENDLESS_ROWS = """
-with open_writers(csv='-') as writers:
+with open_writers({'csv': '-'}) as writers:
     for number in range(100_000):
         writers.write(Prediction(photo=f'{number}.jpg', error='none'))
     writers.close()
@@ -207,7 +207,7 @@ def test_closed_standard_output_is_a_message(script: Script) -> None:
 
 
 INTERRUPTED = """
-with open_writers(csv='out.csv') as writers:
+with open_writers({'csv': 'out.csv'}) as writers:
     writers.write(Prediction(photo='a.jpg', error='none'))
     print('ready', flush=True)
     time.sleep(60)

@@ -221,7 +221,7 @@ def test_the_limit_of_pixels_is_the_decoders_own() -> None:
 
 
 def test_the_readmes_first_command_leaves_no_file_that_git_would_ask_about(tmp_path: Path) -> None:
-    with open_writers(csv=tmp_path / "out.csv") as writers:
+    with open_writers({"csv": tmp_path / "out.csv"}) as writers:
         names = {path.name for path in writers.paths}
     names.remove("out.csv.manifest.json.partial")  # there for a moment only
     assert len(names) == 4

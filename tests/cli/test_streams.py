@@ -48,7 +48,9 @@ def test_closed_standard_streams_are_one_line_or_silence(drawn_photos: Path) -> 
 
 def test_no_output_is_opened_under_the_number_of_a_closed_stream(script: Script, tmp_path: Path) -> None:
     words = " ".join(
-        script("w = open_writers(csv='out.csv')\nos.write(2, b'a library speaks')\nw.close()\nsys.exit(0)")
+        script(
+            "w = open_writers({'csv': 'out.csv'})\nos.write(2, b'a library speaks')\nw.close()\nsys.exit(0)"
+        )
     )
     done = shell(f"{words} photos <&- >&- 2>&-", tmp_path)
     assert done.returncode == 0

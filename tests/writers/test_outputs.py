@@ -42,7 +42,7 @@ def run(writers: Writers, *predictions: Prediction, interrupt: bool = False) -> 
 
 
 def test_the_old_file_is_replaced_only_on_success(out: Path, failed: Prediction) -> None:
-    with open_writers(csv=out) as writers:
+    with open_writers({"csv": out}) as writers:
         writers.write(failed)
         assert out.read_text(encoding="utf-8") == "old"
         writers.close()
@@ -51,13 +51,13 @@ def test_the_old_file_is_replaced_only_on_success(out: Path, failed: Prediction)
 
 
 def test_rows_reach_the_partial_file_as_they_are_written(out: Path, failed: Prediction) -> None:
-    with open_writers(csv=out) as writers:
+    with open_writers({"csv": out}) as writers:
         writers.write(failed)
         assert b"bad.jpg" in out.with_name("out.csv.partial").read_bytes()
 
 
 def test_an_interrupted_run_keeps_its_rows_and_says_where(out: Path, failed: Prediction) -> None:
-    writers = open_writers(csv=out)
+    writers = open_writers({"csv": out})
     with pytest.raises(KeyboardInterrupt):
         run(writers, failed, interrupt=True)
     assert writers.kept == [out.with_name("out.csv.partial")]
@@ -66,7 +66,7 @@ def test_an_interrupted_run_keeps_its_rows_and_says_where(out: Path, failed: Pre
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(out: Path) -> None:
-    with open_writers(csv=out) as writers:
+    with open_writers({"csv": out}) as writers:
         pass
     assert writers.kept == []
     assert list(out.parent.iterdir()) == [out]
@@ -76,9 +76,9 @@ def test_an_unfinished_output_is_refused_unless_overwritten(out: Path, failed: P
     partial = out.with_name("out.csv.partial")
     partial.write_text("rows of yesterday", encoding="utf-8")
     with pytest.raises(UsageError, match=r"out\.csv\.partial; --overwrite"):
-        open_writers(csv=out)
+        open_writers({"csv": out})
     assert partial.read_text(encoding="utf-8") == "rows of yesterday"
-    with open_writers(csv=out, overwrite=True) as writers:
+    with open_writers({"csv": out}, overwrite=True) as writers:
         writers.write(failed)
         writers.close()
     assert "yesterday" not in out.read_text(encoding="utf-8")
@@ -86,18 +86,18 @@ def test_an_unfinished_output_is_refused_unless_overwritten(out: Path, failed: P
 
 
 def test_two_runs_cannot_write_the_same_output(out: Path) -> None:
-    with open_writers(csv=out), pytest.raises(UsageError, match="another run is writing"):
-        open_writers(csv=out, overwrite=True)
+    with open_writers({"csv": out}), pytest.raises(UsageError, match="another run is writing"):
+        open_writers({"csv": out}, overwrite=True)
 
 
 def test_a_missing_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
-        open_writers(csv=tmp_path / "missing" / "out.csv")
+        open_writers({"csv": tmp_path / "missing" / "out.csv"})
 
 
 def test_a_folder_as_output_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="Is a directory"):
-        open_writers(csv=tmp_path)
+        open_writers({"csv": tmp_path})
     assert not Path(f"{tmp_path}.partial").exists()
 
 
@@ -106,7 +106,7 @@ def test_a_read_only_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="Permission denied"):
-            open_writers(csv=tmp_path / "out.csv")
+            open_writers({"csv": tmp_path / "out.csv"})
     finally:
         tmp_path.chmod(0o700)
 
@@ -122,7 +122,7 @@ def test_a_refused_folder_is_an_output_error(out: Path, monkeypatch: pytest.Monk
 
 def test_one_refused_output_leaves_no_trace_of_the_others(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
-        open_writers(csv=tmp_path / "a.csv", jsonl=tmp_path / "missing" / "a.jsonl")
+        open_writers({"csv": tmp_path / "a.csv", "jsonl": tmp_path / "missing" / "a.jsonl"})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_at_the_end_leaves_the_old_file(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", fail)
-    writers = open_writers(csv=out)
+    writers = open_writers({"csv": out})
     with pytest.raises(OutputError, match="Input/output error"):
         run(writers, failed)
     assert out.read_text(encoding="utf-8") == "old"
@@ -163,7 +163,7 @@ def test_a_disk_that_fills_up_at_the_end_leaves_the_old_file(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_device_is_told(failed: Prediction) -> None:
-    writers = open_writers(csv="/dev/full")
+    writers = open_writers({"csv": "/dev/full"})
     with pytest.raises(OutputError, match="/dev/full: No space left on device"):
         run(writers, failed)
 
@@ -174,7 +174,7 @@ def test_a_named_pipe_gets_rows_directly(tmp_path: Path, failed: Prediction) -> 
     received: list[bytes] = []
     reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
     reader.start()
-    with open_writers(csv=pipe) as writers:
+    with open_writers({"csv": pipe}) as writers:
         writers.write(failed)
         writers.close({"counts": 1})
     reader.join(10)
@@ -186,7 +186,7 @@ def test_a_named_pipe_gets_rows_directly(tmp_path: Path, failed: Prediction) -> 
 def test_a_link_keeps_pointing_where_it_did(out: Path, tmp_path: Path, failed: Prediction) -> None:
     link = tmp_path / "link.csv"
     link.symlink_to(out)
-    with open_writers(csv=link) as writers:
+    with open_writers({"csv": link}) as writers:
         writers.write(failed)
         writers.close()
     assert link.is_symlink()
@@ -195,7 +195,7 @@ def test_a_link_keeps_pointing_where_it_did(out: Path, tmp_path: Path, failed: P
 
 def test_the_old_files_permissions_are_kept(out: Path, failed: Prediction) -> None:
     out.chmod(0o600)
-    with open_writers(csv=out) as writers:
+    with open_writers({"csv": out}) as writers:
         writers.write(failed)
         writers.close()
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
@@ -205,21 +205,21 @@ def test_two_outputs_to_one_place_are_refused(out: Path, tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(out)
     for other in (out, tmp_path / "link", tmp_path / "." / "out.csv"):
         with pytest.raises(UsageError, match="--csv and --jsonl cannot both"):
-            open_writers(csv=out, jsonl=other)
+            open_writers({"csv": out, "jsonl": other})
     with pytest.raises(UsageError, match="standard output"):
-        open_writers(csv="-", jsonl="-")
+        open_writers({"csv": "-", "jsonl": "-"})
     with pytest.raises(UsageError, match="standard output"):
-        open_writers(csv="-", table=True)
+        open_writers({"csv": "-"}, table=True)
     new = tmp_path / "new"
     with pytest.raises(UsageError, match="cannot both"):
-        open_writers(csv=new, jsonl=new)
+        open_writers({"csv": new, "jsonl": new})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out.csv"]
 
 
 def test_any_number_of_outputs_in_one_run(
     tmp_path: Path, located: Prediction, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    with open_writers(csv=tmp_path / "out.csv", jsonl="-") as writers:
+    with open_writers({"csv": tmp_path / "out.csv", "jsonl": "-"}) as writers:
         writers.write(located)
         writers.close()
     assert (tmp_path / "out.csv").read_bytes().count(b"\n") == 3
@@ -228,7 +228,7 @@ def test_any_number_of_outputs_in_one_run(
 
 def test_a_manifest_lies_beside_each_file(tmp_path: Path, located: Prediction) -> None:
     manifest = {"inputs": ["photos/\udcff"], "bundle": {"name": "starter"}, "folder": tmp_path, "photos": 1}
-    with open_writers(csv=tmp_path / "a.csv", jsonl=tmp_path / "a.jsonl") as writers:
+    with open_writers({"csv": tmp_path / "a.csv", "jsonl": tmp_path / "a.jsonl"}) as writers:
         writers.write(located)
         writers.close(manifest)
     names = ["a.csv", "a.csv.manifest.json", "a.jsonl", "a.jsonl.manifest.json"]
@@ -238,7 +238,7 @@ def test_a_manifest_lies_beside_each_file(tmp_path: Path, located: Prediction) -
 
 
 def test_the_runs_own_files_are_known_so_that_none_is_read_as_a_photo(tmp_path: Path) -> None:
-    with open_writers(csv=tmp_path / "a.jpg", jsonl="-") as writers:
+    with open_writers({"csv": tmp_path / "a.jpg", "jsonl": "-"}) as writers:
         assert {path.name for path in writers.paths} == {
             "a.jpg",
             "a.jpg.partial",
@@ -257,7 +257,7 @@ def test_rows_are_written_while_the_progress_line_is_aside(tmp_path: Path, faile
         yield
         entered.append("out")
 
-    with open_writers(csv=tmp_path / "a.csv", aside=aside) as writers:
+    with open_writers({"csv": tmp_path / "a.csv"}, aside=aside) as writers:
         writers.write(failed)
         assert entered == ["in", "out"]
 
@@ -281,7 +281,7 @@ def test_a_really_full_disk_leaves_the_old_file(tmp_path: Path, failed: Predicti
     try:
         out = disk / "out.csv"
         out.write_text("old", encoding="utf-8")
-        writers = open_writers(csv=out)
+        writers = open_writers({"csv": out})
         with pytest.raises(OutputError, match="No space left on device"):
             run(writers, *[failed] * 10_000)
         assert out.read_text(encoding="utf-8") == "old"

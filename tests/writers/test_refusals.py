@@ -44,7 +44,7 @@ def test_a_picture_is_never_replaced_whatever_it_is_called(tmp_path: Path, file_
     before = picture.read_bytes()
     for overwrite in (False, True):
         with pytest.raises(UsageError, match=rf"--csv would replace .*out\.csv, a {file_format} picture"):
-            open_writers(csv=picture, overwrite=overwrite)
+            open_writers({"csv": picture}, overwrite=overwrite)
     assert picture.read_bytes() == before
     assert list(tmp_path.iterdir()) == [picture]
 
@@ -56,9 +56,9 @@ def test_what_is_called_like_a_photo_is_replaced_only_if_it_is_text(
     path = tmp_path / name
     path.write_bytes(bytes(range(256)))
     with pytest.raises(UsageError, match="a photo or video by its name"):
-        open_writers(jsonl=path)
+        open_writers({"jsonl": path})
     path.write_text("an output of yesterday: zażółć\n", encoding="utf-8")
-    with open_writers(csv=path) as writers:
+    with open_writers({"csv": path}) as writers:
         writers.write(failed)
         writers.close()
     assert "bad.jpg" in path.read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def test_texts_and_empty_files_are_no_pictures(tmp_path: Path) -> None:
     for content in (b"", b"BMW,1\n", b"photo,rank\n\xff.jpg,1\n"):
         path = tmp_path / "out.csv"
         path.write_bytes(content)
-        with open_writers(csv=path):
+        with open_writers({"csv": path}):
             pass
         assert path.read_bytes() == content
 
@@ -79,10 +79,10 @@ def test_what_the_run_reads_is_never_an_output_through_links_either(tmp_path: Pa
     (tmp_path / "link").symlink_to(source)
     for path in (source, tmp_path / "link", tmp_path / "." / "places.csv"):
         with pytest.raises(UsageError, match=r"--jsonl would overwrite .*, which this run reads"):
-            open_writers(jsonl=path, inputs=["no such", "", "a\0b", os.fspath(source)])
+            open_writers({"jsonl": path}, inputs=["no such", "", "a\0b", os.fspath(source)])
     (tmp_path / "o.csv.manifest.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match=r"o\.csv\.manifest\.json, which this run reads"):
-        open_writers(csv=tmp_path / "o.csv", inputs=[tmp_path / "o.csv.manifest.json"])
+        open_writers({"csv": tmp_path / "o.csv"}, inputs=[tmp_path / "o.csv.manifest.json"])
 
 
 @pytest.mark.parametrize("ending", [".partial", ".manifest.json", ".manifest.json.partial"])
@@ -93,15 +93,15 @@ def test_no_output_is_another_ones_manifest_or_partial_file(tmp_path: Path, endi
         first.write_text("old", encoding="utf-8")
         second.write_text("old", encoding="utf-8")
     with pytest.raises(UsageError, match="--csv and --jsonl cannot both"):
-        open_writers(csv=first, jsonl=second)
+        open_writers({"csv": first, "jsonl": second})
     with pytest.raises(UsageError, match="--csv and --jsonl cannot both"):
-        open_writers(csv=second, jsonl=first)
+        open_writers({"csv": second, "jsonl": first})
 
 
 @pytest.mark.parametrize("name", ["out.csv.partial", "out.csv.manifest.json"])
 def test_a_pipe_beside_the_output_is_refused_and_never_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    error = within_seconds(lambda: open_writers(csv=tmp_path / "out.csv", overwrite=True))
+    error = within_seconds(lambda: open_writers({"csv": tmp_path / "out.csv"}, overwrite=True))
     assert isinstance(error, OutputError)
     assert f"{name}: it is no regular file" in str(error)
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -112,11 +112,11 @@ def test_a_pipe_that_takes_the_partial_files_place_at_the_last_moment_is_refused
 ) -> None:
     os.mkfifo(tmp_path / "out.csv.partial")
     monkeypatch.setattr("geolocate.writers.target.check_replaceable", lambda path: None)
-    error = within_seconds(lambda: open_writers(csv=tmp_path / "out.csv"))
+    error = within_seconds(lambda: open_writers({"csv": tmp_path / "out.csv"}))
     assert isinstance(error, OutputError)
     reader = os.open(tmp_path / "out.csv.partial", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        error = within_seconds(lambda: open_writers(csv=tmp_path / "out.csv"))
+        error = within_seconds(lambda: open_writers({"csv": tmp_path / "out.csv"}))
     finally:
         os.close(reader)
     assert isinstance(error, OutputError)
@@ -126,7 +126,7 @@ def test_a_pipe_that_takes_the_partial_files_place_at_the_last_moment_is_refused
 def test_a_folder_in_the_manifests_place_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "out.csv.manifest.json").mkdir()
     with pytest.raises(OutputError, match=r"manifest\.json: Is a directory"):
-        open_writers(csv=tmp_path / "out.csv")
+        open_writers({"csv": tmp_path / "out.csv"})
 
 
 def test_a_pipe_without_a_reader_is_waited_for_and_that_is_said(tmp_path: Path, failed: Prediction) -> None:
@@ -141,7 +141,7 @@ def test_a_pipe_without_a_reader_is_waited_for_and_that_is_said(tmp_path: Path, 
         readers[0].start()
 
     def run() -> None:
-        with open_writers(csv=pipe, say=say) as writers:
+        with open_writers({"csv": pipe}, say=say) as writers:
             writers.write(failed)
             writers.close()
 
@@ -157,7 +157,7 @@ def test_an_ordinary_file_below_dev_is_an_ordinary_output(failed: Prediction) ->
     out = folder / f"geolocate-test-{os.getpid()}.csv"
     out.write_text("a much longer file of yesterday\n" * 100, encoding="utf-8")
     try:
-        with open_writers(csv=out) as writers:
+        with open_writers({"csv": out}) as writers:
             writers.write(failed)
             assert "yesterday" in out.read_text(encoding="utf-8")
             writers.close({"photos": 1})
@@ -171,14 +171,14 @@ def test_an_ordinary_file_below_dev_is_an_ordinary_output(failed: Prediction) ->
 def test_standard_output_is_one_place_under_all_its_names(name: str) -> None:
     for other in ("-", "/dev/stdout"):
         with pytest.raises(UsageError, match="cannot both be written to standard output"):
-            open_writers(csv=other, jsonl=name)
+            open_writers({"csv": other, "jsonl": name})
 
 
 def test_an_open_descriptor_is_written_at_its_place(tmp_path: Path, failed: Prediction) -> None:
     path = tmp_path / "log"
     with path.open("wb", buffering=0) as log:
         log.write(b"before\n")
-        with open_writers(csv=f"/dev/fd/{log.fileno()}") as writers:
+        with open_writers({"csv": f"/dev/fd/{log.fileno()}"}) as writers:
             writers.write(failed)
             writers.close({"photos": 1})
         log.write(b"after\n")
@@ -190,13 +190,13 @@ def test_an_open_descriptor_is_written_at_its_place(tmp_path: Path, failed: Pred
 def test_a_descriptor_that_takes_no_rows_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     with (tmp_path / "a").open("rb") as source, pytest.raises(OutputError, match="Bad file descriptor"):
-        open_writers(csv=f"/dev/fd/{source.fileno()}")
+        open_writers({"csv": f"/dev/fd/{source.fileno()}"})
     with pytest.raises(OutputError, match="Bad file descriptor"):
-        open_writers(csv="/dev/fd/987654")
+        open_writers({"csv": "/dev/fd/987654"})
 
 
 def test_nothing_takes_any_number_of_outputs(failed: Prediction) -> None:
-    with open_writers(csv=os.devnull, jsonl=os.devnull) as writers:
+    with open_writers({"csv": os.devnull, "jsonl": os.devnull}) as writers:
         writers.write(failed)
         writers.close()
 
@@ -209,4 +209,4 @@ def test_a_relative_output_in_a_folder_that_is_gone_is_refused(
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(OutputError, match=r"cannot write out\.csv: No such file or directory"):
-        open_writers(csv="out.csv")
+        open_writers({"csv": "out.csv"})

@@ -28,9 +28,7 @@ FILE_NAMES = st.binary(min_size=1, max_size=40).map(
 def written(tmp_path: Path, form: str, *predictions: Prediction) -> bytes:
     """The bytes of one output file."""
     path = tmp_path / f"out.{form}"
-    with open_writers(
-        csv=path if form == "csv" else None, jsonl=path if form == "jsonl" else None
-    ) as writers:
+    with open_writers({form: path}) as writers:
         for prediction in predictions:
             writers.write(prediction)
         writers.close()
