@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from geolocate.errors import ExtraMissing
 from geolocate.text_safety import to_bytes, to_unicode
+from geolocate.writers.arrow_file import TargetFile
 from geolocate.writers.csv import cell
 from geolocate.writers.rows import safe_path
-from geolocate.writers.target import FileTarget
+from geolocate.writers.target import FileTarget, discard
 
 #: Beside ``NAME.npy``: which row is which photo, and what failed.
 ROWS_SUFFIX = ".rows.csv"
@@ -83,7 +83,7 @@ class NpyWriter:
 
     def abort(self) -> None:
         """See :class:`EmbeddingWriter`."""
-        _discard(self._target, self._rows)
+        discard(self._target, self._rows)
 
 
 def _npy_header(count: int, width: int) -> bytes:
@@ -123,7 +123,7 @@ class ParquetWriter:
         )
         self._batch = pyarrow.RecordBatch.from_pydict
         self._writer = parquet.ParquetWriter(
-            pyarrow.PythonFile(_Sink(target), mode="w"), self._schema, compression="zstd"
+            pyarrow.PythonFile(TargetFile(target), mode="w"), self._schema, compression="zstd"
         )
         self._waiting: list[tuple[Label, NDArray[np.float32] | None]] = []
 
@@ -154,32 +154,4 @@ class ParquetWriter:
     def abort(self) -> None:
         """See :class:`EmbeddingWriter`."""
         self._writer.is_open = False  # closing it would write a footer
-        _discard(self._target)
-
-
-class _Sink(io.RawIOBase):
-    """A target as the file that pyarrow writes to; it is committed by its owner."""
-
-    def __init__(self, target: FileTarget) -> None:
-        self._target = target
-        self._size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._size
-
-    def write(self, data: Any) -> int:
-        block = bytes(data)
-        self._target.write(block)
-        self._size += len(block)
-        return len(block)
-
-
-def _discard(*targets: FileTarget | None) -> None:
-    """Gives up outputs of which a part is of no use."""
-    for target in targets:
-        kept: Path | None = target.abandon() if target is not None else None
-        if kept is not None:
-            kept.unlink(missing_ok=True)
+        discard(self._target)

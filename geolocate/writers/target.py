@@ -184,6 +184,15 @@ class FileTarget:
                 os.close(descriptor)
 
 
+def discard(*targets: Target | None) -> None:
+    """Gives up outputs of which a part is of no use. Never raises."""
+    for target in targets:
+        kept = target.abandon() if target is not None else None
+        if kept is not None:
+            with contextlib.suppress(OSError):
+                kept.unlink()
+
+
 def real_path(path: OutputPath) -> Path:
     """Where a file really is or will be: a link keeps pointing where it did, the file behind it is replaced.
 
