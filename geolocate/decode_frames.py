@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from geolocate.decoded_item import DecodedItem
-from geolocate.exif import MAX_UTC_OFFSET_MINUTES, NOTE_ZERO, ExifFacts
+from geolocate.exif import MAX_UTC_OFFSET_MINUTES, NOTE_ESTIMATE, NOTE_ZERO, ExifFacts
 from geolocate.records import Position
 
 #: What a decoder process says when it is ready.
@@ -30,7 +30,8 @@ _LENGTH = struct.Struct("<I")
 _PHOTO, _ERROR = b"P", b"E"
 #: Which of them there are; latitude, longitude; year to second; offset from UTC in minutes.
 _FACTS = struct.Struct("<B2d6Hh")
-_HAS_FACTS, _HAS_POSITION, _HAS_TIME, _HAS_OFFSET, _IS_ZERO = 1, 2, 4, 8, 16
+_HAS_FACTS, _HAS_POSITION, _HAS_TIME, _HAS_OFFSET = 1, 2, 4, 8
+_NOTES = {16: NOTE_ZERO, 32: NOTE_ESTIMATE}
 
 
 class BadFrame(Exception):
@@ -108,8 +109,8 @@ def _facts_to_bytes(facts: ExifFacts | None) -> bytes:
         taken = facts.taken.timetuple()[:6]
     if facts.utc_offset_minutes is not None:
         flags |= _HAS_OFFSET
-    if NOTE_ZERO in facts.notes:
-        flags |= _IS_ZERO
+    for flag, note in _NOTES.items():
+        flags |= flag if note in facts.notes else 0
     return _FACTS.pack(flags, *position, *taken, facts.utc_offset_minutes or 0)
 
 
@@ -129,7 +130,7 @@ def _facts_from_bytes(data: bytearray) -> ExifFacts | None:
         Position(latitude, longitude) if flags & _HAS_POSITION else None,
         time,
         offset if flags & _HAS_OFFSET else None,
-        (NOTE_ZERO,) if flags & _IS_ZERO else (),
+        tuple(note for flag, note in _NOTES.items() if flags & flag),
     )
 
 

@@ -30,6 +30,10 @@ logging.getLogger("exifread").addFilter(_not_ours)
 
 #: The position is exactly (0, 0): what devices without a fix write, so it is not taken as truth.
 NOTE_ZERO = "exif-zero"
+#: The position is itself an estimate of this program, which is never taken as truth.
+NOTE_ESTIMATE = "exif-estimate"
+#: How GPSProcessingMethod begins where `geolocate tag` wrote the position.
+ESTIMATE_METHOD = "geolocate estimate"
 
 #: The time zones of the world lie within this of UTC.
 MAX_UTC_OFFSET_MINUTES = 14 * 60
@@ -71,14 +75,13 @@ def read_exif(block: bytes | None) -> ExifFacts:
     distilled = distil(block)
     tags = _read_tags(distilled) if distilled else {}
     position = _position(tags)
-    zero = position == Position(0.0, 0.0)
+    note = None
+    if position == Position(0.0, 0.0):
+        note = NOTE_ZERO
+    elif position is not None and _is_estimate(tags):
+        note = NOTE_ESTIMATE
     taken, utc_offset = _time_and_zone(tags)
-    return ExifFacts(
-        None if zero else position,
-        taken,
-        utc_offset,
-        (NOTE_ZERO,) if zero else (),
-    )
+    return ExifFacts(None if note else position, taken, utc_offset, (note,) if note else ())
 
 
 def _read_tags(block: bytes) -> dict[str, Any]:
@@ -102,6 +105,15 @@ def _position(tags: dict[str, Any]) -> Position | None:
     if latitude is None or longitude is None:
         return None
     return Position(latitude, longitude)
+
+
+def _is_estimate(tags: dict[str, Any]) -> bool:
+    """Whether this program wrote the position; eight bytes before the text name its encoding."""
+    values = getattr(tags.get("GPS GPSProcessingMethod"), "values", ())
+    try:
+        return bytes(values)[8:].startswith(ESTIMATE_METHOD.encode("ascii"))
+    except (TypeError, ValueError):  # a text or numbers that are no bytes
+        return False
 
 
 def _degrees(tags: dict[str, Any], name: str, positive: str, negative: str, limit: float) -> float | None:

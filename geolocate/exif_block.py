@@ -29,7 +29,9 @@ _GPS_POINTER = 0x8825
 
 _IMAGE_TAGS = frozenset((_ORIENTATION, 0x0132))  # DateTime
 _EXIF_TAGS = frozenset((0x9003, 0x9004, 0x9010, 0x9011, 0x9012))  # two times, three offsets
-_GPS_TAGS = frozenset((1, 2, 3, 4))  # latitude and longitude, each with its hemisphere
+_GPS_TAGS = frozenset(
+    (1, 2, 3, 4, 27)
+)  # latitude and longitude, each with its hemisphere; how they came about
 
 #: Size in bytes of one value, by field type.
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}

@@ -176,7 +176,9 @@ def test_an_answer_that_a_decoder_forges_costs_its_photo_alone(folder: Path, wor
 
 
 def test_facts_pass_through_a_frame_unchanged() -> None:
-    facts = ExifFacts(Position(-90.0, 180.0), datetime(1, 1, 1, 0, 0, 1), -840, ("exif-zero",))
+    facts = ExifFacts(
+        Position(-90.0, 180.0), datetime(1, 1, 1, 0, 0, 1), -840, ("exif-zero", "exif-estimate")
+    )
     for item in (
         DecodedItem("a", np.arange(12, dtype=np.uint8).reshape(2, 2, 3), facts),
         DecodedItem("a", np.zeros((2, 2, 3), np.uint8), ExifFacts()),

@@ -123,6 +123,22 @@ def test_exactly_zero_zero_is_not_taken_as_truth_but_flagged() -> None:
     assert facts.notes == ("exif-zero",)
 
 
+@pytest.mark.parametrize(("method", "note"), [(b"geolocate estimate 9.9", "exif-estimate"), (b"GPS", None)])
+def test_an_estimate_of_this_program_is_not_taken_as_truth(method: bytes, note: str | None) -> None:
+    block = blocks.Block(
+        gps={
+            1: blocks.ascii_text(b"N"),
+            2: blocks.degrees(46, 0, 0),
+            3: blocks.ascii_text(b"E"),
+            4: blocks.degrees(8, 0, 0),
+            27: blocks.Value(blocks.UNDEFINED, 8 + len(method), b"ASCII\0\0\0" + method),
+        }
+    )
+    facts = read_exif(block.build())
+    assert facts.position == (None if note else Position(46.0, 8.0))
+    assert facts.notes == ((note,) if note else ())
+
+
 def test_a_photo_on_the_equator_keeps_its_position() -> None:
     facts = read_exif(blocks.position_block(blocks.degrees(0, 0, 0), blocks.degrees(32, 30, 0)))
     assert facts.position == Position(0.0, 32.5)
