@@ -1,27 +1,31 @@
 """The readable table on a terminal.
 
-Rows appear as photos finish, so the widths of the columns come from the terminal alone.
+Rows appear as photos finish, so the widths of the columns come from the terminal alone, and change with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 from geolocate.records import Candidate, Prediction
-from geolocate.text_safety import printable
+from geolocate.writers import hyperlinks
+from geolocate.writers.terminal_text import TerminalText
 
 #: Below this width each candidate takes two lines.
 TABLE_MIN_WIDTH = 72
 #: From this width on there is room for the error against EXIF.
 ERROR_MIN_WIDTH = 88
 #: Wider than this the columns only drift apart.
-TABLE_MAX_WIDTH = 140
+TABLE_MAX_WIDTH = 200
+#: Few names of places are longer; what is left is for paths.
+PLACE_MAX_WIDTH = 46
 #: "Right city" of the field's benchmarks, for the summary.
 CITY_KM = 25.0
 
@@ -34,6 +38,7 @@ class _Column:
     width: int
     right: bool = False
     keep_end: bool = False
+    linked: bool = False
 
 
 class TableWriter:
@@ -41,34 +46,40 @@ class TableWriter:
 
     Args:
         console: where to; standard output if None. rich's own: it knows width, colours, NO_COLOR.
+
+    Raises:
+        UsageError: the environment asks for hyperlinks in a way that there is none.
     """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, emoji=False, markup=False)
-        self._encoding = self._console.encoding or "ascii"
-        utf8 = self._encoding.lower().replace("-", "").startswith("utf")
-        self._dash, self._ellipsis, self._dot = ("─", "…", "·") if utf8 else ("-", "...", "-")
-        self._width = min(self._console.width, TABLE_MAX_WIDTH)
-        self._columns = _columns(self._width)
-        self._started = False
+        self._text = TerminalText(self._console.encoding or "ascii")
+        utf8 = self._text.ellipsis == "…"
+        self._dash, self._dot = ("─", "·") if utf8 else ("-", "-")
+        knows_controls = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._links = hyperlinks.wanted(
+            os.environ, terminal=knows_controls and not self._console.legacy_windows
+        )
+        self._width = 0
+        self._columns: tuple[_Column, ...] = ()
         self._photos = self._failed = self._with_exif = self._in_city = 0
 
     def write(self, prediction: Prediction) -> None:
         """Writes one photo."""
-        if not self._started:
-            self._started = True
+        width = min(self._console.width, TABLE_MAX_WIDTH)
+        if width != self._width:  # at the start, and when the window was made wider or narrower
+            self._width = width
+            self._columns = _columns(width)
             self._write_header()
         self._count(prediction)
         if prediction.error is not None:
             self._write_failure(prediction)
             return
-        if not prediction.candidates:
-            self._line(Text(self._fit(prediction.photo, self._width, keep_end=True), style="bold"))
-        elif self._columns:
+        if prediction.candidates and self._columns:
             for candidate in prediction.candidates:
                 self._line(self._row(prediction, candidate))
         else:
-            self._line(Text(self._fit(prediction.photo, self._width, keep_end=True), style="bold"))
+            self._write_name(prediction)
             for candidate in prediction.candidates:
                 self._write_narrow(candidate)
         for label, words in (
@@ -76,7 +87,7 @@ class TableWriter:
             ("notes", ", ".join(prediction.notes)),
         ):
             if words:
-                self._wrapped(f"{label}: {words}", style="dim")
+                self._wrapped(Text(f"{label}: {self._shown(words)}", style="dim"))
 
     def close(self) -> None:
         """Writes the summary."""
@@ -89,7 +100,7 @@ class TableWriter:
             parts.append(
                 f"{self._in_city:,} of {self._with_exif:,} within {CITY_KM:.0f} km of their EXIF position"
             )
-        self._wrapped(f" {self._dot} ".join(parts), style="dim", indent=0)
+        self._wrapped(Text(f" {self._dot} ".join(parts), style="dim"), indent=0)
 
     def abort(self) -> Path | None:
         """The rows that are there stay there; nothing is kept elsewhere."""
@@ -105,7 +116,10 @@ class TableWriter:
 
     def _write_header(self) -> None:
         if self._columns:
-            self._line(Text(self._join([column.title for column in self._columns]), style="bold"))
+            titles = Text(style="bold")
+            for column in self._columns:
+                self._append(titles, column, column.title, None)
+            self._line(titles)
             self._line(Text(self._dash * self._width, style="dim"))
 
     def _row(self, prediction: Prediction, candidate: Candidate) -> Text:
@@ -120,56 +134,59 @@ class TableWriter:
             _km(candidate.radius_km),
             _km(candidate.error_km),
         ]
-        return Text(self._join(cells[: len(self._columns)]), style="" if best else "dim")
+        link = self._link(candidate)
+        row = Text(style="" if best else "dim")
+        for column, words in zip(self._columns, cells, strict=False):  # the error has no place if narrow
+            self._append(row, column, words, link if column.linked else None)
+        return row
+
+    def _append(self, row: Text, column: _Column, words: str, link: Style | None) -> None:
+        """One cell more: a blank before it, padding, and the link on the words alone."""
+        words = self._text.fitted(words, column.width, keep_end=column.keep_end)
+        padding = " " * (column.width - cell_len(words))
+        row.append(f"{' ' if row else ''}{padding if column.right else ''}")
+        row.append(self._text.isolated(words), link)
+        if not column.right:
+            row.append(padding)
+
+    def _link(self, candidate: Candidate) -> Style | None:
+        return Style(link=hyperlinks.map_url(candidate)) if self._links else None
 
     def _write_narrow(self, candidate: Candidate) -> None:
         style = "" if candidate.rank == 1 else "dim"
+        link = self._link(candidate)
         where = f"{candidate.position.latitude:.4f}, {candidate.position.longitude:.4f}"
         how_far = [
             f"{label} {_km(distance)}"
             for label, distance in (("within", candidate.radius_km), ("off by", candidate.error_km))
             if distance is not None
         ]
-        self._wrapped(f"{candidate.rank} {where}  {percent(candidate.probability)}", style)
-        for words in (place(candidate), ", ".join(how_far)):
-            if words:
-                self._wrapped(words, style, indent=2 * _INDENT)
+        first = Text(f"{candidate.rank} ", style).append(where, link)
+        self._wrapped(first.append(f"  {percent(candidate.probability)}"))
+        self._wrapped(Text(style=style).append(self._shown(place(candidate)), link), indent=2 * _INDENT)
+        self._wrapped(Text(", ".join(how_far), style), indent=2 * _INDENT)
 
     def _write_failure(self, prediction: Prediction) -> None:
-        self._line(Text(self._fit(prediction.photo, self._width, keep_end=True), style="bold"))
-        self._wrapped(f"failed: {prediction.error}", style="red")
+        self._write_name(prediction)
+        self._wrapped(Text(f"failed: {self._shown(prediction.error or '')}", style="red"))
 
-    def _wrapped(self, words: str, style: str, indent: int = _INDENT) -> None:
-        text = Text(self._shown(words), style=style)
-        for line in text.wrap(self._console, max(self._width - indent, 1)):
+    def _write_name(self, prediction: Prediction) -> None:
+        """The photo on a line of its own."""
+        name = self._text.fitted(prediction.photo, self._width, keep_end=True)
+        self._line(Text(self._text.isolated(name), style="bold"))
+
+    def _wrapped(self, text: Text, indent: int = _INDENT) -> None:
+        """Text in as many lines as it takes; none if it is empty."""
+        for line in text.wrap(self._console, max(self._width - indent, 1)) if text else ():
             line.rstrip()
             self._line(Text(" " * indent) + line)
 
     def _line(self, text: Text) -> None:
+        text.rstrip()
         self._console.print(text, soft_wrap=True)
 
-    def _join(self, cells: list[str]) -> str:
-        fitted: Iterator[str] = (
-            self._fit(cell, column.width, right=column.right, pad=True, keep_end=column.keep_end)
-            for cell, column in zip(cells, self._columns, strict=True)
-        )
-        return " ".join(fitted).rstrip()
-
-    def _fit(
-        self, words: str, width: int, *, right: bool = False, pad: bool = False, keep_end: bool = False
-    ) -> str:
-        words = self._shown(words)
-        space = width - cell_len(words)
-        if space < 0:
-            room = max(width - len(self._ellipsis), 0)
-            if keep_end:
-                return self._ellipsis + set_cell_size(words[::-1], room)[::-1]
-            return set_cell_size(words, room) + self._ellipsis
-        padding = " " * space if pad else ""
-        return padding + words if right else words + padding
-
     def _shown(self, words: str) -> str:
-        return printable(words, encoding=self._encoding)
+        return self._text.isolated(self._text.shown(words))
 
 
 def _columns(width: int) -> tuple[_Column, ...]:
@@ -177,8 +194,8 @@ def _columns(width: int) -> tuple[_Column, ...]:
     if width < TABLE_MIN_WIDTH:
         return ()
     fixed = [
-        _Column("latitude", 9, right=True),
-        _Column("longitude", 9, right=True),
+        _Column("latitude", 9, right=True, linked=True),
+        _Column("longitude", 9, right=True, linked=True),
         _Column("share", 6, right=True),
         _Column("radius", 9, right=True),
     ]
@@ -186,8 +203,8 @@ def _columns(width: int) -> tuple[_Column, ...]:
         fixed.append(_Column("error", 9, right=True))
     rank = _Column("#", 3, right=True)
     free = width - rank.width - sum(column.width for column in fixed) - len(fixed) - 2
-    photo = free // 2
-    return (_Column("photo", photo, keep_end=True), rank, _Column("place", free - photo), *fixed)
+    named = _Column("place", min(free - free // 2, PLACE_MAX_WIDTH), linked=True)
+    return (_Column("photo", free - named.width, keep_end=True), rank, named, *fixed)
 
 
 def place(candidate: Candidate) -> str:

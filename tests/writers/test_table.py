@@ -25,7 +25,7 @@ def table(*predictions: Prediction, width: int = 100, encoding: str = "utf-8", t
     return buffer.getvalue().decode(encoding)
 
 
-@pytest.mark.parametrize("width", [40, 41, 60, 71, 72, 80, 87, 88, 100, 139, 140, 200])
+@pytest.mark.parametrize("width", [40, 41, 60, 71, 72, 80, 87, 88, 100, 140, 160, 200, 300])
 def test_no_line_is_wider_than_the_terminal(
     located: Prediction, at_sea: Prediction, failed: Prediction, width: int
 ) -> None:
@@ -95,6 +95,54 @@ def test_any_encoding_will_do(encoding: str, width: int) -> None:
     assert "51.0000" in text
     if encoding != "utf-8":
         assert "..." in text
+
+
+def test_a_wide_terminal_is_used_for_paths(located: Prediction) -> None:
+    path = "archive/" + "folder/" * 11 + "a.jpg"
+    assert path not in table(Prediction(path, located.candidates), width=140)
+    assert path in table(Prediction(path, located.candidates), width=200)
+
+
+def test_a_window_that_changes_its_width_gets_a_new_head(located: Prediction) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100)
+    writer = TableWriter(console)
+    for width in (100, 100, 80, 40):
+        console.width = width
+        writer.write(located)
+    lines = stream.getvalue().splitlines()
+    assert [len(line) for line in lines if set(line) == {"─"}] == [100, 80]
+    assert all(cell_len(line) <= 40 for line in lines[lines.index("photos/a.jpg") :])
+
+
+def test_places_that_are_written_from_right_to_left_do_not_swap_latitude_and_longitude() -> None:
+    cairo = Place("القاهرة", "القاهرة", "مصر", "", Position(30.0, 31.2))
+    best = Candidate(1, Position(30.0444, 31.2357), 0.5, 10.0, NamedPosition(cairo, 1.0))
+    for width in (40, 80, 120):
+        for line in table(Prediction("صورة", (best,)), width=width).splitlines():
+            if "قاهرة" in line and "30.0444" in line:
+                assert line.index("\u200e", line.rindex("ق")) < line.index("30.0444")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_place_and_position_link_to_a_map_where_the_terminal_can(
+    located: Prediction, failed: Prediction, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("VTE_VERSION", "7600")
+    for name in ("TMUX", "STY", "FORCE_HYPERLINK", "GEOLOCATE_HYPERLINKS"):
+        monkeypatch.delenv(name, raising=False)
+    linked = table(located, failed, width=width, terminal=True)
+    assert "https://www.openstreetmap.org/?mlat=43.46745&mlon=-73.90000#map=" in linked
+    assert linked.count("\x1b]8;id=") == linked.count("\x1b]8;;\x1b\\") > 0
+    assert "\x1b]8" not in table(located, width=width)  # no terminal
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in table(located, width=width, terminal=True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b]8" in table(located, width=width, terminal=True)
+    monkeypatch.setenv("GEOLOCATE_HYPERLINKS", "never")
+    assert "\x1b]8" not in table(located, width=width, terminal=True)
 
 
 def test_colours_only_where_they_are_wanted(failed: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
