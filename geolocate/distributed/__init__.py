@@ -1,0 +1,1 @@
+"""One run over many machines: listed and planned here, worked off by Ray Data, partition by partition."""
