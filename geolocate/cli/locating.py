@@ -161,7 +161,7 @@ def locate_and_write(
                 say(f"going on after {_counted(done, what)}" if done else f"no {what} are done yet: starting")
             located = predictions(geolocator, [str(path) for path in outputs.paths], outputs.finished)
             for prediction in outputs.earlier():
-                shown.advance(failed=prediction.error is not None)
+                shown.found_done(failed=prediction.error is not None)
             shown.begin()
             for prediction in located:
                 outputs.write(prediction)

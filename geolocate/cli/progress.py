@@ -84,8 +84,16 @@ class Progress:
                 del self._recent[-2]
             while len(self._recent) > 2 and now - self._recent[0][0] > RATE_WINDOW_S:
                 self._recent.popleft()
-            if now - self._drawn_at >= (TERMINAL_INTERVAL_S if self._on_terminal else LOG_INTERVAL_S):
-                self._draw(now)
+            self._draw_if_due(now)
+
+    def found_done(self, *, failed: bool = False) -> None:
+        """One more is done, and was so before this run: it counts, and says nothing of the rate."""
+        with self._lock:
+            self.done += 1
+            self.failed += failed
+            now = self._clock()
+            self._recent = deque([(now, self.done)])
+            self._draw_if_due(now)
 
     def note(self, text: str) -> None:
         """A message for the user, unless quiet."""
@@ -108,19 +116,25 @@ class Progress:
             if was_drawn:
                 self._draw(self._clock())
 
-    def line(self) -> str:
-        """What the line says now."""
+    def line(self, width: int | None = None) -> str:
+        """What the line says now.
+
+        Args:
+            width: characters at most. Where they do not hold all of it the rate goes first, then the unit:
+                how many are done, how many failed and how long it will take are what a user waits for.
+        """
         total = self._total()
         count = f"{self.done:,}" if total is None else f"{self.done:,} of {total:,}"
-        parts = [f"{count} {self._unit if (total or self.done) == 1 else self._unit + 's'}"]
-        if self.failed:
-            parts.append(f"{self.failed:,} failed")
+        unit = self._unit if (total or self.done) == 1 else self._unit + "s"
+        failed = f"{self.failed:,} failed" if self.failed else ""
         rate = self._rate()
-        if rate:
-            parts.append(f"{rate:.1f}/s" if rate < 100 else f"{rate:,.0f}/s")
-            if total is not None and total >= self.done:
-                parts.append(f"{duration((total - self.done) / rate)} left")
-        return ", ".join(parts)
+        pace = (f"{rate:.1f}/s" if rate < 100 else f"{rate:,.0f}/s") if rate else ""
+        left = f"{duration((total - self.done) / rate)} left" if rate and total and total >= self.done else ""
+        for parts in ((f"{count} {unit}", failed, pace, left), (f"{count} {unit}", failed, left)):
+            words = ", ".join(filter(None, parts))
+            if width is None or len(words) <= width:
+                return words
+        return ", ".join(filter(None, (count, failed, left)))[:width]
 
     def close(self) -> None:
         """Takes the line off a terminal; leaves the last count in a log."""
@@ -142,12 +156,16 @@ class Progress:
         (first, before), (last, after) = self._recent[0], self._recent[-1]
         return (after - before) / (last - first) if last > first else 0.0
 
+    def _draw_if_due(self, now: float) -> None:
+        if now - self._drawn_at >= (TERMINAL_INTERVAL_S if self._on_terminal else LOG_INTERVAL_S):
+            self._draw(now)
+
     def _draw(self, now: float) -> None:
         if not self._shown:
             return
         self._drawn_at = now
         if self._on_terminal:
-            self._write(_CLEAR_LINE + self.line()[: _width(self._stream) - 1])
+            self._write(_CLEAR_LINE + self.line(_width(self._stream) - 1))
             self._drawn = True
         else:
             self._write(self.line() + "\n")

@@ -142,12 +142,52 @@ def test_closing_takes_the_line_away() -> None:
     assert screen.shown() == [""]
 
 
-def test_the_line_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((20, 5)))
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (80, "12,345 of 1,000,000 photos, 1 failed, 2.0/s, 137 h 10 min left"),
+        (60, "12,345 of 1,000,000 photos, 1 failed, 137 h 10 min left"),
+        (50, "12,345 of 1,000,000, 1 failed, 137 h 10 min left"),
+        (20, "12,345 of 1,000,000"),
+    ],
+)
+def test_what_a_narrow_terminal_leaves_out_is_what_matters_least(
+    width: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((width, 5)))
     monkeypatch.setattr(Screen, "fileno", lambda self: 2)
     clock, screen = Clock(), Screen()
-    run(Progress(stream=screen, total=lambda: 1_000_000, clock=clock), clock, 3)
-    assert len(screen.shown()[0]) == 19
+    progress = Progress(stream=screen, total=lambda: 1_000_000, clock=clock)
+    for _ in range(12_342):
+        progress.found_done()
+    progress.found_done(failed=True)
+    run(progress, clock, 2, 0.5)
+    assert screen.shown()[0] == words
+    assert len(words) < width
+
+
+def test_a_window_that_is_made_narrower_has_a_shorter_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = iter([80, 30])
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((next(columns), 5)))
+    monkeypatch.setattr(Screen, "fileno", lambda self: 2)
+    clock, screen = Clock(), Screen()
+    progress = Progress(stream=screen, total=lambda: 10_000, clock=clock)
+    run(progress, clock, 1)
+    assert screen.shown() == ["1 of 10,000 photos, 1.0/s, 2 h 46 min left"]
+    run(progress, clock, 1)
+    assert screen.shown() == ["2 of 10,000, 2 h 46 min left"]
+
+
+def test_what_an_earlier_run_did_says_nothing_of_the_pace() -> None:
+    clock, screen = Clock(), Screen()
+    progress = Progress(stream=screen, total=lambda: 100, clock=clock)
+    for _ in range(90):
+        clock.now += 0.01
+        progress.found_done()
+    assert screen.shown()[0].endswith(" of 100 photos")
+    progress.begin()
+    run(progress, clock, 2, 0.5)
+    assert screen.shown() == ["92 of 100 photos, 2.0/s, 4 s left"]
 
 
 def test_a_closed_standard_error_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
