@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolocate.bundle import Bundle, image_encoder_name
-from geolocate.decoding import DecodeOptions, decode_batches
+from geolocate.decoding import DecodedItem, DecodeOptions, decode_batches
 from geolocate.device import BATCHES_IN_FLIGHT, choose_batch_size
 from geolocate.duplicates import told_apart
 from geolocate.encoded_image import EncodedImage as EncodedImage
@@ -40,6 +40,7 @@ class Encoders:
         batch_size: photos in one call of the image encoder; None takes what suits the device. It shrinks
             where memory runs out.
         decode: how photos are decoded.
+        threads: cores that images may be encoded on; None takes all.
         say: called with each message for the user.
 
     Raises:
@@ -54,6 +55,7 @@ class Encoders:
         *,
         batch_size: int | None,
         decode: DecodeOptions,
+        threads: int | None = None,
         say: Callable[[str], None],
     ) -> None:
         self.bundle = bundle
@@ -61,19 +63,26 @@ class Encoders:
         self.precision = precision
         self.batch_size = batch_size or choose_batch_size(device)
         self.decode = decode
+        self._threads = threads
         self._say = say
         self._said_halved = False
 
     @cached_property
     def image_encoder(self) -> ImageEncoder:
         """Pixels to embeddings."""
-        return ImageEncoder(self.bundle, self.device, self.precision, threads=1 if self._is_small else 0)
+        threads = 1 if self._is_small else self._threads or 0
+        return ImageEncoder(self.bundle, self.device, self.precision, threads)
 
     @cached_property
     def _is_small(self) -> bool:
         """Whether decoding takes longer than encoding: then whole batches go side by side, a thread each."""
         entry = self.bundle.manifest.files.get(image_encoder_name(self.precision))
         return self.device == "cpu" and entry is not None and entry.size < SMALL_ENCODER_BYTES
+
+    @property
+    def _in_flight(self) -> int:
+        """Batches that are encoded at the same time."""
+        return (self._threads or usable_cores()) if self._is_small else BATCHES_IN_FLIGHT[self.device]
 
     @cached_property
     def image_head(self) -> ImageHead:
@@ -115,8 +124,14 @@ class Encoders:
         decode = partial(
             decode_batches, size=size, batch_size=self.batch_size, options=self.decode, exif=exif
         )
-        in_flight = usable_cores() if self._is_small else BATCHES_IN_FLIGHT[self.device]
-        return encode_batches(told_apart(photos, skip), decode, encode, in_flight)
+        return encode_batches(told_apart(photos, skip), decode, encode, self._in_flight)
+
+    def decoded(self, batches: Iterator[list[DecodedItem]]) -> Generator[list[EncodedImage], None, None]:
+        """Photos that were decoded elsewhere, squares of the bundle's input size, as :meth:`images`.
+
+        None of them may be at hand: each has its own pixels, or its error.
+        """
+        return encode_batches(iter(()), lambda _: (batch for batch in batches), self._encode, self._in_flight)
 
     def features(
         self, features: NDArray[Any], name: str, skip: Callable[[str], bool] = lambda row: False

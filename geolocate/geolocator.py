@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from geolocate.album_fixes import AlbumFixes
 from geolocate.bundle import Bundle, load_bundle
-from geolocate.decoding import DecodeOptions
+from geolocate.decoding import DecodedItem, DecodeOptions
 from geolocate.device import Device, choose_device, choose_precision
 from geolocate.encoding import EncodedImage, Encoders
 from geolocate.errors import DeviceError, UsageError
@@ -53,6 +53,7 @@ class Geolocator:
         precision: of the image encoder; "auto" takes the fastest that the bundle has for the device.
         batch_size: photos in one call of the image encoder; None takes what suits the device.
         decode: how photos are decoded.
+        threads: cores that encoding and placing may use, where others share the machine; None takes all.
         gallery: the coordinates to place photos on; None takes the bundle's.
         priors: what is known of all photos; the attribute `gallery` holds the points that they leave.
         namer: gives positions their names; see :func:`geolocate.geocoding.open_namer`.
@@ -74,6 +75,7 @@ class Geolocator:
         precision: str = "auto",
         batch_size: int | None = None,
         decode: DecodeOptions | None = None,
+        threads: int | None = None,
         gallery: Gallery | None = None,
         priors: Sequence[Prior] = (),
         namer: Namer | None = None,
@@ -86,6 +88,7 @@ class Geolocator:
         self.device = choose_device(device, say)
         self.gallery = restricted(gallery or Gallery.from_bundle(bundle), priors)
         self.priors = tuple(priors)
+        self._threads = threads
         try:
             self._retrieval = self._open_retrieval()  # the smallest graph finds out whether CUDA works
         except DeviceError as error:
@@ -101,6 +104,7 @@ class Geolocator:
             self.precision,
             batch_size=batch_size,
             decode=decode or DecodeOptions(),
+            threads=threads,
             say=say,
         )
         self._placer = Placer(
@@ -109,7 +113,7 @@ class Geolocator:
             self._retrieval,
             namer or NoNames(),
             named_ranks,
-            threads=usable_cpus() if self.device == "cuda" else 1,
+            threads=(threads or usable_cpus()) if self.device == "cuda" else 1,
         )
         self._say = say
 
@@ -146,7 +150,10 @@ class Geolocator:
         )
 
     def _open_retrieval(self) -> Retrieval:
-        return Retrieval(self.bundle, self.gallery.embeddings, self.gallery.log_weights, self.device)
+        gallery = self.gallery
+        return Retrieval(
+            self.bundle, gallery.embeddings, gallery.log_weights, self.device, self._threads or 0
+        )
 
     def encode_images(
         self,
@@ -257,6 +264,27 @@ class Geolocator:
             return self._place_album(self._photos(paths, exclude), exif, wish, skip)
         images = self._encoders.images(self._photos(paths, exclude), exif=exif, skip=skip)
         return self._placer.place(images, wish, Known(self.priors))
+
+    def locate_decoded(
+        self,
+        batches: Iterator[list[DecodedItem]],
+        *,
+        top_k: int = 1,
+        ranking: Ranking = "merged",
+        concepts: int = 5,
+        by: By = "place",
+        abstain_km: float | None = None,
+    ) -> Iterator[Prediction]:
+        """Yields a prediction for each photo that was decoded elsewhere, as :meth:`locate` would.
+
+        Args:
+            batches: each photo with its own pixels (S, S, 3) and EXIF facts, or its error.
+
+        Raises:
+            UsageError, BundleError: as :meth:`locate`.
+        """
+        wish = Wish(top_k, ranking, concepts, by, abstain_km)
+        return self._placer.place(self._encoders.decoded(batches), wish, Known(self.priors))
 
     def locate_features(
         self,
