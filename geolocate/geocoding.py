@@ -230,7 +230,7 @@ def _rounded(position: Position) -> tuple[int, int]:
 
 
 def _named(position: Position, place: Place | None) -> NamedPosition | None:
-    if place is None:
+    if place is None or place.position is None:
         return None
     here = unit_vectors([position.latitude], [position.longitude])
     there = unit_vectors([place.position.latitude], [place.position.longitude])

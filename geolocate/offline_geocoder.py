@@ -62,6 +62,7 @@ class OfflineGeocoder(Geocoder):  # type: ignore[misc]
 
 
 def _location(place: Place, **more: object) -> Location:
+    assert place.position is not None  # of the index
     address = ", ".join(part for part in (place.name, place.region, place.country) if part)
     raw = {
         "name": place.name,

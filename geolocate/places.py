@@ -241,6 +241,7 @@ class PlaceIndex:
     def _place_from(self, position: Position, row: int, distance_km: float) -> Place:
         """The place of a row as it names a position: without its country where that is too far away."""
         place = self.place(row)
+        assert place.position is not None  # of the index
         in_antarctica = position.latitude < ANTARCTIC_LATITUDE <= place.position.latitude
         if in_antarctica or distance_km > COUNTRY_DISTANCE_KM:
             return replace(place, region="", country="", country_code="")

@@ -44,6 +44,7 @@ class Place:
 
     Attributes:
         country_code: ISO 3166-1 alpha-2; empty where there is none to name.
+        position: None where it was read back from rows, which do not hold it.
         geonames_id: 0 where the place does not come from GeoNames.
     """
 
@@ -51,7 +52,7 @@ class Place:
     region: str
     country: str
     country_code: str
-    position: Position
+    position: Position | None
     geonames_id: int = 0
 
 

@@ -124,4 +124,4 @@ def _named(data: Any) -> NamedPosition | None:
 def _place(data: Any) -> Place | None:
     if data is None:
         return None
-    return _record(Place, data, position=_there(_position(_part(data, "position"))))
+    return _record(Place, data, position=_position(_part(data, "position")))

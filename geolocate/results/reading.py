@@ -1,0 +1,52 @@
+"""Opening a file of results, whichever format it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from geolocate.errors import TableError
+from geolocate.records import Prediction
+from geolocate.results.predictions import NumberedRow, RowError, predictions_of
+from geolocate.results.rows_csv import csv_rows
+from geolocate.results.rows_jsonl import jsonl_rows
+from geolocate.text_safety import printable
+
+#: What every Parquet file begins with.
+PARQUET_MAGIC = b"PAR1"
+#: Of the beginning, to tell the formats apart.
+_HEAD_BYTES = 64
+
+
+def read_results(path: str | os.PathLike[str]) -> Iterator[Prediction]:
+    """Yields the predictions in a file that predict wrote, in its order; memory does not grow with it.
+
+    CSV, JSON lines and Parquet are told apart by content. Consecutive rows of one photo with rising ranks are
+    one prediction. Numbers are as rounded as the file has them, `Place.position` is None and
+    `Place.geonames_id` 0.
+
+    Raises:
+        TableError: it cannot be read, is no such file, or is cut off; names the file and the line.
+        ExtraMissing: it is Parquet, and pyarrow is not installed.
+    """
+    shown = f"{printable(os.fspath(path))} cannot be read as results of geolocate"
+    try:
+        with Path(path).open("rb") as file:
+            yield from predictions_of(_rows(file))
+    except RowError as error:
+        raise TableError(f"{shown}: line {error.number}: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise TableError(f"{shown}: {reason}") from error
+
+
+def _rows(file: BinaryIO) -> Iterator[NumberedRow]:
+    begin = file.peek(_HEAD_BYTES)[:_HEAD_BYTES]  # type: ignore[attr-defined]  # of a BufferedReader
+    if begin.startswith(PARQUET_MAGIC):
+        from geolocate.results.rows_parquet import parquet_rows  # pyarrow is an extra
+
+        return parquet_rows(file)
+    # JSON lines of no photo at all are an empty file; a table has its header.
+    return jsonl_rows(file) if begin.lstrip()[:1] in (b"{", b"") else csv_rows(file)
