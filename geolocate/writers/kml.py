@@ -106,7 +106,7 @@ class KmlWriter:
 
 def _folder(row: Row) -> tuple[int, str]:
     """The name of a photo's folder, behind its place in the order."""
-    if row["latitude"] is None:
+    if row["latitude"] is None or row["longitude"] is None:
         return 3, "no position"
     if row["country"]:
         return 0, str(row["country"])

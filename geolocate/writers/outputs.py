@@ -173,7 +173,12 @@ def open_writers(
         going_on = _goes_on(journal, resume)
         for name, path in wanted.items():
             target = open_target(path, overwrite=overwrite, resume=going_on, say=say)
-            writers.add(loaded[name](target, facts), path)
+            try:
+                writer = loaded[name](target, facts)
+            except BaseException:
+                target.abandon()
+                raise
+            writers.add(writer, path)
         if table:
             from geolocate.writers.table import TableWriter  # rich takes longer to import than most answers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from geolocate.errors import OutputError
@@ -54,8 +55,9 @@ class Spool(Generic[Group]):
             yield piece
 
     def close(self) -> None:
-        """Gives the file up."""
-        self._file.close()
+        """Gives the file up. Never raises, though what waits in its buffer may find the disk full."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def _failed(error: OSError) -> OutputError:

@@ -162,3 +162,14 @@ def test_printable_text_steers_no_terminal(text: str) -> None:
 def test_csv_has_its_header_without_any_photo(tmp_path: Path) -> None:
     assert written(tmp_path, "csv") == ",".join(COLUMNS).encode() + b"\n"
     assert written(tmp_path, "jsonl") == b""
+
+
+def test_pandas_reads_names_back_from_csv_byte_for_byte(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    names = [b"caf\xe9/\xff.jpg", "東京.jpg".encode(), b'a"b,\xc3.jpg', b"line\nend\xe9.jpg"]
+    photos = [Prediction(photo=name.decode("utf-8", "surrogateescape"), error="none") for name in names]
+    (tmp_path / "o.csv").write_bytes(written(tmp_path, "csv", *photos))
+    # pandas' own strings are UTF-8 from version 3 on and could not hold these.
+    bytewise = {"encoding_errors": "surrogateescape", "dtype": {"photo": object, "error": object}}
+    table = pandas.read_csv(tmp_path / "o.csv", **bytewise)
+    assert [photo.encode("utf-8", "surrogateescape") for photo in table["photo"]] == names
