@@ -73,17 +73,15 @@ def _prediction(rows: list[NumberedRow]) -> Prediction:
             raise ValueError("no photo is named")
         if first["error"] is not None:
             return _failed(photo, first)
-        candidates, notes = [], None
+        notes = _notes_of_photo([row for _, row in rows])
+        candidates = []
         for number, row in rows:  # noqa: B007  # the error names it
             if any(row[name] != first[name] for name in _OF_PHOTO):
                 raise ValueError(f"another {_differing(first, row)} than the row before, of the same photo")
-            ocean = _is_at_sea(row)
-            own = _notes(row)[:-1] if ocean else _notes(row)
-            if notes is not None and own != notes:
+            if _notes(row) not in (notes, (*notes, NOTE_OCEAN)):
                 raise ValueError("other notes than the row before, of the same photo")
-            notes = own
             if row[RANK] is not None:
-                candidates.append(_candidate(row, ocean))
+                candidates.append(_candidate(row, ocean=_notes(row) != notes))
             elif any(row[name] is not None for name in _OF_CANDIDATE - {"notes"}):
                 raise ValueError("no rank")
         return Prediction(
@@ -92,7 +90,7 @@ def _prediction(rows: list[NumberedRow]) -> Prediction:
             _concepts(_text(first, "concepts")),
             _position(first, "exif_"),
             _text(first, "model"),
-            notes or (),
+            notes,
         )
     except ValueError as error:
         raise RowError(number, error) from None
@@ -105,7 +103,7 @@ def _failed(photo: str, row: Row) -> Prediction:
     return Prediction(photo, model=_text(row, "model"), notes=_notes(row), error=_text(row, "error"))
 
 
-def _candidate(row: Row, ocean: bool) -> Candidate:
+def _candidate(row: Row, *, ocean: bool) -> Candidate:
     rank, position, probability = row[RANK], _position(row, ""), _number(row, "probability")
     if not isinstance(rank, int) or rank < 1 or position is None or probability is None:
         raise ValueError("a candidate has a rank from 1 on, a position and a probability")
@@ -130,13 +128,16 @@ def _named(row: Row, ocean: bool) -> NamedPosition | None:
     )
 
 
-def _is_at_sea(row: Row) -> bool:
-    """Whether the last note is of this candidate: rows at sea name no country."""
-    return (
-        row[RANK] is not None
-        and _notes(row)[-1:] == (NOTE_OCEAN,)
-        and not (row["country_code"] or row["country"] or row["region"])
-    )
+def _notes_of_photo(rows: list[Row]) -> tuple[str, ...]:
+    """The notes that all rows of a photo share; one more, the last, is of a candidate at sea."""
+    least = min(map(_notes, rows), key=len)
+    *others, last = least or ("",)
+    if last != NOTE_OCEAN or NOTE_OCEAN in others or rows[0][RANK] is None:
+        return least
+    for row in rows:
+        if _notes(row) != least or row["country_code"] or row["country"] or row["region"]:
+            return least  # rows at sea name no country
+    return tuple(others)
 
 
 def _position(row: Row, prefix: str) -> Position | None:
