@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geolocate.errors import TableError
@@ -146,6 +146,7 @@ def data_of(form: str, predictions: Iterable[Prediction]) -> bytes:
     return target.data
 
 
+@settings(deadline=None)  # the first example imports pyarrow
 @given(st.lists(predictions, max_size=4), st.sampled_from(FORMATS))
 def test_any_predictions_come_back_with_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory, made: list[Prediction], form: str
