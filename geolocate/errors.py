@@ -8,7 +8,9 @@ GeolocateError                     something the user can act on; its text is th
 │   ├── PhotoFormatRefused         the content is no format of the allowlist
 │   ├── PhotoExtraMissing          a format whose decoder is an optional dependency (also ExtraMissing)
 │   ├── PhotoTooLarge              more pixels than --max-pixels
-│   └── PhotoDamaged               truncated or corrupt
+│   ├── PhotoDamaged               truncated or corrupt
+│   └── TagRefused                 what `tag` cannot write to this photo, or not without a loss
+│       └── SidecarRefused         an XMP file that nothing can be added to
 ├── BundleError                    a bundle cannot be used
 │   ├── BundleNotFound             no bundle of that name or in that folder
 │   ├── BundlePartMissing          the bundle lacks the part that the command needs
@@ -20,6 +22,8 @@ GeolocateError                     something the user can act on; its text is th
 ├── TableError                     a table of photos and positions that cannot be read as one
 ├── ConceptSetError                a file of concepts that cannot be taken; names the concept
 ├── OutputError                    results cannot be written where asked
+├── ExiftoolError                  exiftool is not there, too old, or does not work
+├── ClusterError                   a Ray cluster cannot be reached, or its machines differ
 ├── TrainingError                  a training cannot begin or go on
 ├── ExtraMissing                   an optional dependency is not installed; names the extra
 └── ParityError                    an exported graph disagrees with the torch encoder
@@ -58,6 +62,14 @@ class PhotoTooLarge(PhotoError):
 
 class PhotoDamaged(PhotoError):
     """The file is truncated or corrupt."""
+
+
+class TagRefused(PhotoError):
+    """An estimate is not written to this photo, because something would be lost, or is not what it seems."""
+
+
+class SidecarRefused(TagRefused):
+    """An XMP file is there that nothing can be added to."""
 
 
 class BundleError(GeolocateError):
@@ -102,6 +114,14 @@ class TableError(GeolocateError):
 
 class OutputError(GeolocateError):
     """Results cannot be written where asked."""
+
+
+class ExiftoolError(GeolocateError):
+    """exiftool is not installed, too old, or does not work."""
+
+
+class ClusterError(GeolocateError):
+    """A Ray cluster cannot be reached or does not work, or its machines differ in what has to be alike."""
 
 
 class TrainingError(GeolocateError):

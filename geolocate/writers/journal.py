@@ -148,7 +148,7 @@ class Journal:
         _, wanted = json.loads(text)
         if self.photos and wanted != self.run:
             raise UsageError(
-                f"{shown(self.path)} is of another run: {'; '.join(_differences(self.run, wanted))}. "
+                f"{shown(self.path)} is of another run: {'; '.join(differences(self.run, wanted))}. "
                 "Give the same arguments and options again, or --overwrite to start again"
             )
         try:
@@ -263,12 +263,12 @@ _PREFIX, _SUFFIX = len(b'["00000000",'), len(b"]\n")
 _BEGINNING = json.dumps([_FORMAT]).encode("ascii").removesuffix(b"]") + b","
 
 
-def _differences(before: Any, now: Any) -> Iterator[str]:
+def differences(before: Any, now: Any) -> Iterator[str]:
     """What differs between two runs, in words: "top_k was 1 and is 5"."""
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new)
+            yield from differences(old, new)
         elif old != new:
             values = [json.dumps(value, ensure_ascii=True) for value in (old, new)]
             if max(map(len, values)) > _SHOWN_VALUE:
