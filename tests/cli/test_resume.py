@@ -23,7 +23,7 @@ from geolocate.writers import Writers
 
 PROGRAM = [sys.executable, "-m", "geolocate"]
 PHOTOS = 59
-OUTPUTS = ("out.csv", "out.jsonl")
+OUTPUTS = ("out.csv", "out.jsonl", "out.geojson", "out.kml", "out.parquet")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 
 
@@ -48,9 +48,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(photos: Path, folder: Path) -> list[str]:
-    csv, jsonl = (os.fspath(folder / name) for name in OUTPUTS)
-    return [os.fspath(photos), "--model", "starter", "-k", "2", "--csv", csv, "--jsonl", jsonl]
+def words(photos: Path, folder: Path, names: tuple[str, ...] = OUTPUTS) -> list[str]:
+    return [os.fspath(photos), "--model", "starter", "-k", "2", *output_words(folder, names)]
+
+
+def output_words(folder: Path, names: tuple[str, ...] = OUTPUTS) -> list[str]:
+    """The options of outputs in a folder."""
+    return [word for name in names for word in (f"--{name.rpartition('.')[2]}", os.fspath(folder / name))]
 
 
 def run(*words: str, stdin: bytes | None = None) -> Result:
@@ -159,7 +163,7 @@ def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(
 
     limit = 9000
     full = subprocess.run(
-        [*PROGRAM, *words(photos, tmp_path)],
+        [*PROGRAM, *words(photos, tmp_path, OUTPUTS[:2])],  # KML's temporary file would be full first
         capture_output=True,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
@@ -352,8 +356,7 @@ def test_features_go_on_too(tmp_path: Path, interrupted_after: Callable[..., Res
 
     features = np.random.default_rng(3).normal(size=(300, load_bundle("starter").manifest.feature_dim))
     np.save(tmp_path / "f.npy", features.astype(np.float32))
-    csv, jsonl = (os.fspath(tmp_path / name) for name in OUTPUTS)
-    call = ["--features", os.fspath(tmp_path / "f.npy"), "--model", "starter", "--csv", csv, "--jsonl", jsonl]
+    call = ["--features", os.fspath(tmp_path / "f.npy"), "--model", "starter", *output_words(tmp_path)]
     assert run(*call).exit_code == 0
     whole = outputs(tmp_path)
     interrupted_after(270, *call)
