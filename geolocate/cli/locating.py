@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ def locate_and_write(
     from geolocate.writers import STANDARD_OUTPUT, RunFacts, open_writers
 
     _refuse_geocoder_of_countries(options)
-    priors = _priors(options)
+    priors = priors_of(options.near, options.country, options.bbox)
     table = not options.outputs and is_terminal(sys.stdout)
     wanted = options.outputs if options.outputs or table else {"csv": STANDARD_OUTPUT}
     facts = RunFacts(what, thumbnails if options.thumbnails else None)
@@ -123,14 +123,8 @@ def locate_and_write(
                 say(line)
             for line in remarks:
                 say(line)
-            if priors:
-                size, whole = len(geolocator.gallery), len(geolocator.gallery.cut_from or geolocator.gallery)
-                wishes = " ".join(prior.wish for prior in priors)
-                say(f"{wishes}: {size:,} of {whole:,} gallery points are left")
-            elif options.top_k > geolocator.gallery.rows():
-                size = geolocator.gallery.rows()
-                points = "1 point" if size == 1 else f"{size:,} points"
-                say(f"the gallery has {points}: --top-k {options.top_k} gives no more")
+            for line in limits(geolocator.gallery, priors, options.top_k):
+                say(line)
             import importlib.metadata  # 16 ms, which help and completion would pay as well
 
             run = {
@@ -155,7 +149,7 @@ def locate_and_write(
                 "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
             }
             tables = [*tables, *([options.gallery] if options.gallery is not None else [])]
-            outputs.begin({**run, "folder": _folder_of(files, inputs), "tables": _states(tables)})
+            outputs.begin({**run, "folder": folder_of(files, inputs), "tables": file_states(tables)})
             if options.resume:
                 done = outputs.resumable()
                 say(f"going on after {_counted(done, what)}" if done else f"no {what} are done yet: starting")
@@ -191,14 +185,14 @@ def _counted(count: int, what: str) -> str:
     return f"1 {what.removesuffix('s')}" if count == 1 else f"{count:,} {what}"
 
 
-def _folder_of(files: Iterable[str], inputs: Iterable[str]) -> str | None:
+def folder_of(files: Iterable[str], inputs: Iterable[str]) -> str | None:
     """Where relative inputs, or a list of such, are looked for; None where there are none."""
     if all(map(os.path.isabs, files)) and STANDARD_INPUT not in inputs:
         return None
     return os.path.realpath(os.curdir)
 
 
-def _states(files: Iterable[str]) -> dict[str, list[int]]:
+def file_states(files: Iterable[str]) -> dict[str, list[int]]:
     """Size and time of the last change (ns) of files, which tell that their content is another."""
     states = {}
     for file in files:
@@ -208,31 +202,47 @@ def _states(files: Iterable[str]) -> dict[str, list[int]]:
     return states
 
 
-def _priors(options: SharedOptions) -> list[Prior]:
-    """What the user knows already.
+def priors_of(
+    near: tuple[float, float, float] | None,
+    country: str | None,
+    bbox: tuple[float, float, float, float] | None,
+) -> list[Prior]:
+    """What the user knows already, by the values of the options.
 
     Raises:
         UsageError: what nobody can know: no such position, no such country.
     """
     priors: list[Prior] = []
-    if options.near is not None:
+    if near is not None:
         from geolocate.priors import Near
         from geolocate.records import Position
 
         with blaming_environment("near"):
-            latitude, longitude, km = options.near
+            latitude, longitude, km = near
             priors.append(Near(Position(latitude, longitude), km))
-    if options.country is not None:
+    if country is not None:
         from geolocate.priors import Countries
 
         with blaming_environment("country"):
-            priors.append(Countries(tuple(options.country.split(","))))
-    if options.bbox is not None:
+            priors.append(Countries(tuple(country.split(","))))
+    if bbox is not None:
         from geolocate.priors import Box
 
         with blaming_environment("bbox"):
-            priors.append(Box(*options.bbox))
+            priors.append(Box(*bbox))
     return priors
+
+
+def limits(gallery: Gallery, priors: Sequence[Prior], top_k: int) -> Iterator[str]:
+    """Lines that say how many points there are to choose from, where that is fewer than one may think."""
+    if priors:
+        size, whole = len(gallery), len(gallery.cut_from or gallery)
+        wishes = " ".join(prior.wish for prior in priors)
+        yield f"{wishes}: {size:,} of {whole:,} gallery points are left"
+    elif top_k > gallery.rows():
+        size = gallery.rows()
+        points = "1 point" if size == 1 else f"{size:,} points"
+        yield f"the gallery has {points}: --top-k {top_k} gives no more"
 
 
 def _refuse_geocoder_of_countries(options: SharedOptions) -> None:

@@ -158,6 +158,28 @@ output_options = together(
     ),
 )
 
+#: What a row holds besides its place.
+content_options = together(
+    click.option(
+        "--concepts",
+        type=click.IntRange(0, 20),
+        default=5,
+        show_default=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_CONCEPTS",
+        metavar="N",
+        help="Concepts that the photo shows, where the model has any, 20 at most; 0 for none.",
+    ),
+    click.option(
+        "--exif/--no-exif",
+        default=True,
+        show_default=True,
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_EXIF",
+        help="Read the true position from EXIF and give the error in km.",
+    ),
+)
+
 naming_options = together(
     click.option(
         "--geocoder",
@@ -223,8 +245,8 @@ model_options = together(
     ),
 )
 
-#: How photos are decoded and encoded.
-photo_options = together(
+#: How photos are encoded.
+encoder_options = together(
     click.option(
         "--precision",
         type=click.Choice(["auto", "fp32", "int8", "fp16"]),
@@ -242,14 +264,10 @@ photo_options = together(
         metavar="N",
         help="Photos in one call of the model.  [default: by device]",
     ),
-    click.option(
-        "--workers",
-        type=click.IntRange(min=1),
-        cls=EnvironmentOption,
-        envvar="GEOLOCATE_WORKERS",
-        metavar="N",
-        help="Threads that decode photos, with --isolate processes.  [default: one per core]",
-    ),
+)
+
+#: How each photo is decoded.
+decoder_options = together(
     click.option(
         "--isolate",
         is_flag=True,
@@ -282,6 +300,20 @@ photo_options = together(
         envvar="GEOLOCATE_EXACT_DECODE",
         help="Decode JPEG at full scale: several times slower, next to no difference.",
     ),
+)
+
+#: How photos are decoded and encoded.
+photo_options = together(
+    encoder_options,
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        cls=EnvironmentOption,
+        envvar="GEOLOCATE_WORKERS",
+        metavar="N",
+        help="Threads that decode photos, with --isolate processes.  [default: one per core]",
+    ),
+    decoder_options,
 )
 
 message_options = together(

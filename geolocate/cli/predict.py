@@ -11,6 +11,7 @@ from geolocate.cli.locating import locate_and_write
 from geolocate.cli.options import (
     SharedOptions,
     answer_options,
+    content_options,
     message_options,
     model_options,
     naming_options,
@@ -59,24 +60,7 @@ if TYPE_CHECKING:
 )
 @reference_options
 @output_options
-@click.option(
-    "--concepts",
-    type=click.IntRange(0, 20),
-    default=5,
-    show_default=True,
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_CONCEPTS",
-    metavar="N",
-    help="Concepts that the photo shows, where the model has any, 20 at most; 0 for none.",
-)
-@click.option(
-    "--exif/--no-exif",
-    default=True,
-    show_default=True,
-    cls=EnvironmentOption,
-    envvar="GEOLOCATE_EXIF",
-    help="Read the true position from EXIF and give the error in km.",
-)
+@content_options
 @naming_options
 @model_options
 @photo_options
