@@ -1,0 +1,124 @@
+// Starts the page and lets its parts speak to each other.
+
+const FIRST_MAX_ZOOM = 6;
+
+function openMap() {
+  const map = L.map("map", {
+    zoomControl: false, attributionControl: false, zoomSnap: 0.5, zoomDelta: 1, maxZoom: OFFLINE_MAX_ZOOM,
+    maxBounds: [[-86, -Infinity], [86, Infinity]], maxBoundsViscosity: 1, fadeAnimation: false,
+  });
+  L.control.zoom({ position: "topleft" }).addTo(map);
+  L.control.attribution({ position: "bottomleft", prefix: "Leaflet" }).addTo(map);
+  L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
+  // One world at most is in view, so that each photo is there once.
+  const limit = () => map.setMinZoom(Math.ceil(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
+  // Whole pixels are too coarse for the corners of a small circle.
+  map.latLngToLayerPoint = (place) => map.project(place).subtract(map.getPixelOrigin());
+  map.setView([20, 0], 1);
+  limit();
+  map.on("resize", limit);
+  return map;
+}
+
+function showEverything(map, numbers) {
+  const places = numbers.map((number) => photos[number].first).filter(Boolean);
+  if (!places.length) return map.setView([20, 0], map.getMinZoom());
+  const latitudes = places.map((place) => place.latitude), longitudes = places.map((place) => place.longitude);
+  const least = (values) => values.reduce((a, b) => Math.min(a, b)), most = (values) => values.reduce((a, b) => Math.max(a, b));
+  const bounds = [[least(latitudes), least(longitudes)], [most(latitudes), most(longitudes)]];
+  return map.fitBounds(bounds, { padding: [50, 50], maxZoom: FIRST_MAX_ZOOM });
+}
+
+function summaryText() {
+  const failed = photos.filter((photo) => photo.error !== undefined).length;
+  const errors = photos.map((photo) => photo.off).filter((km) => km >= 0);
+  const parts = [plural(photos.length, about.what)];
+  if (failed) parts.push(`${whole(failed)} failed`);
+  if (errors.length) parts.push(`${whole(errors.length)} with a known position: median error ${kilometres(median(errors))}`);
+  return parts.join(" · ");
+}
+
+function aboutParts() {
+  const lines = about.model.map((line) => element("p", { text: line }));
+  return [
+    element("h2", { text: "About this page" }),
+    ...lines,
+    element("p", { text: "The first place is the most probable one; the circle round it holds half of the probability. An error is the distance from the first place to the position that the photo's own EXIF gives, where it has one. Thumbnails are the square that the model saw." }),
+    element("p", { text: "Keys: / filters, arrows choose, Enter goes to the photo's candidates, Escape goes back." }),
+    element("p", { text: "Land and borders: Natural Earth (public domain), as they are in fact and not as anybody claims them. Map: Leaflet 1.9, © Volodymyr Agafonkin and CloudMade, BSD-2-Clause." }),
+    element("p", { text: "Nothing is asked of any server unless you press “Online map” or follow a link." }),
+  ];
+}
+
+function start() {
+  const map = openMap();
+  const appearance = new Appearance(map);
+  const overlay = new Overlay(map);
+  let selected = null;
+
+  const choose = (number) => {
+    selected = number;
+    const photo = number === null ? null : photos[number];
+    details.show(photo);
+    overlay.show(photo);
+    list.activate(number);
+    const wide = matchMedia("(min-width: 761px)").matches;
+    if (photo) bringIntoView(map, photo, wide ? details.box.offsetWidth : 0);
+    overlay.show(photo); // where the map turned on, beside it
+  };
+  const details = new Details({
+    close: () => { choose(null); list.box.focus(); },
+    goTo: (rank) => overlay.goTo(rank),
+    mark: (rank, on) => overlay.mark(rank, on),
+  });
+  const list = new PhotoList({ choose, enter: (number) => { choose(number); details.focus(); } });
+  const markers = new Markers(map, {
+    choose,
+    gather: (numbers) => { choose(null); filters.gather(numbers); list.box.focus(); },
+  });
+  const filters = new Filters({
+    change: () => {
+      const numbers = chosen(filters.wish());
+      filters.tell(numbers.length);
+      list.box.scrollTop = 0;
+      list.show(numbers);
+      markers.show(numbers);
+      if (selected !== null && !list.places.has(selected)) choose(null);
+    },
+    leave: () => {
+      list.box.focus();
+      if (list.numbers.length && !list.places.has(list.active)) choose(list.numbers[0]);
+    },
+  });
+
+  byId("summary").textContent = summaryText();
+  byId("model").textContent = about.model[0] || BLANK;
+  document.title = `geolocate: ${plural(photos.length, about.what)}`;
+  byId("about-panel").append(...aboutParts());
+  byId("about-button").addEventListener("click", () => {
+    const open = byId("about-panel").hidden;
+    byId("about-panel").hidden = !open;
+    byId("about-button").setAttribute("aria-expanded", open);
+  });
+  byId("everything").addEventListener("click", () => { choose(null); showEverything(map, list.numbers); });
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      byId("text").focus();
+      byId("text").select();
+    } else if (event.key === "Escape") {
+      if (selected !== null) choose(null);
+      else filters.reset();
+      list.box.focus();
+    }
+  });
+  // Thumbnails come after this script.
+  document.addEventListener("DOMContentLoaded", () => { list.redraw(); if (selected !== null) details.show(photos[selected]); });
+
+  filters.change();
+  showEverything(map, list.numbers);
+  return appearance;
+}
+
+start();

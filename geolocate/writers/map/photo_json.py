@@ -1,0 +1,54 @@
+"""What the page is told of one photo: the columns of the tables, as far as they hold anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geolocate.records import Prediction
+from geolocate.text_safety import printable, to_unicode
+from geolocate.writers.rows import SCORE_DECIMALS, rounded, rows_of
+
+#: What the rows of one photo share.
+_SHARED = ("exif_latitude", "exif_longitude", "notes", "error")
+#: What each candidate has of its own.
+_OF_CANDIDATE = (
+    "latitude",
+    "longitude",
+    "probability",
+    "radius_km",
+    "country_code",
+    "country",
+    "region",
+    "place",
+    "place_km",
+    "error_km",
+)
+
+
+def photo_json(prediction: Prediction) -> dict[str, Any]:
+    """A photo with its candidates by rank and its concepts ``[name, score]``; what is blank is left out.
+
+    Texts hold no control characters and no marks that reorder what a reader sees.
+    """
+    rows = list(rows_of(prediction))
+    photo = _held(dict(rows[0]), _SHARED)
+    photo["photo"] = _shown(prediction.photo)
+    photo["candidates"] = [_held(dict(row), _OF_CANDIDATE) for row in rows if row["rank"] is not None]
+    photo["concepts"] = [
+        [_shown(concept.name), rounded(concept.score, SCORE_DECIMALS)]
+        for concept in prediction.concepts
+        if rounded(concept.score, SCORE_DECIMALS) is not None
+    ]
+    return photo
+
+
+def _held(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        name: _shown(row[name]) if isinstance(row[name], str) else row[name]
+        for name in names
+        if row[name] is not None
+    }
+
+
+def _shown(text: str) -> str:
+    return printable(to_unicode(text))
