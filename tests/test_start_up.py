@@ -12,7 +12,19 @@ import pytest
 #: Besides what tests/test_house.py holds: 16 ms, for a version that neither help nor completion tells.
 HEAVY = ("torch", "numpy", "PIL", "onnxruntime", "geopy", "exifread", "rich", "importlib.metadata")
 #: What a photo with a position does not need while rows go into a file.
-UNNEEDED = ("torch", "geopy", "rich", "asyncio", "tokenizers", "ftfy", "urllib.request", "matplotlib")
+UNNEEDED = (
+    "torch",
+    "geopy",
+    "rich",
+    "asyncio",
+    "tokenizers",
+    "ftfy",
+    "urllib.request",
+    "matplotlib",
+    "pyarrow",
+)
+#: Formats of outputs, of which a run loads those that it writes.
+FORMATS = tuple(f"geolocate.writers.{name}" for name in ("csv", "jsonl", "geojson", "kml", "parquet", "map"))
 
 
 def loaded(words: list[str], names: tuple[str, ...], **environment: str) -> list[str]:
@@ -49,3 +61,9 @@ def test_completion_loads_nothing_heavy(typed: str) -> None:
 def test_a_photo_with_a_position_loads_what_it_needs(drawn_photos: Path) -> None:
     photo = os.fspath(drawn_photos / "alps.jpg")
     assert loaded([photo, "--csv", os.devnull], UNNEEDED) == []
+
+
+@pytest.mark.parametrize("name", ["csv", "geojson", "kml"])
+def test_a_run_loads_the_format_that_it_writes_and_no_other(drawn_photos: Path, name: str) -> None:
+    photo = os.fspath(drawn_photos / "alps.jpg")
+    assert loaded([photo, f"--{name}", os.devnull], FORMATS) == [f"geolocate.writers.{name}"]
