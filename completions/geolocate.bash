@@ -16,7 +16,7 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|query|embed|evaluate|train|explain|export|models|cache|doctor) command=${COMP_WORDS[1]} ;;
+            predict|query|embed|evaluate|tag|train|explain|export|models|cache|distributed|doctor) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
         esac
         ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
@@ -28,11 +28,12 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate train explain export models cache doctor" kind=file ;;
+        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate tag train explain export models cache distributed doctor" kind=file ;;
         "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
         "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "tag") options="--write --in-place --overwrite --min-probability --max-radius --photos --undo -q --quiet -h --help" words="" kind=file ;;
         "train") options="--images --output --resume --backbone --backbone-weights --views --cache --held-out --apart --gallery --device --concepts --space --divergence --divergence-weight --grounding --epochs --batch-size --optimiser --learning-rate --weight-decay --schedule --decay --noise --queue --queue-noise --negatives-beyond --freeze --data-share --patience --stop-metric --seed --embedding-dim --sigma --frequencies --hidden --projection -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "explain") options="-0 --null --features --concepts --interventions --boost --bottleneck --contrast --concept --json --output --geojson --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "export") options="--output --name --gallery --precision --parity-limit --force -h --help" words="" kind=dir ;;
@@ -46,6 +47,7 @@ _geolocate() {
         "cache") options="-h --help" words="clear info" kind=none ;;
         "cache clear") options="-y --yes -h --help" words="places embeddings galleries bottlenecks downloads" kind=words ;;
         "cache info") options="--json -h --help" words="" kind=none ;;
+        "distributed") options="-0 --null --address --actors --workers --partition-size --overwrite -k --top-k --ranking --gallery --by --abstain --near --country --bbox --concepts --exif --no-exif --geocoder --model --device --precision --batch-size --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "doctor") options="--model --device --seconds --self-test --no-self-test --json -h --help" words="" kind=none ;;
     esac
 
@@ -136,6 +138,9 @@ _geolocate() {
             "evaluate:--batch-size") kind=value-none words="" ;;
             "evaluate:--workers") kind=value-none words="" ;;
             "evaluate:--max-pixels") kind=value-none words="" ;;
+            "tag:--min-probability") kind=value-none words="" ;;
+            "tag:--max-radius") kind=value-none words="" ;;
+            "tag:--photos") kind=value-dir words="" ;;
             "train:--images") kind=value-dir words="" ;;
             "train:--output") kind=value-dir words="" ;;
             "train:--backbone") kind=value-none words="" ;;
@@ -195,6 +200,25 @@ _geolocate() {
             "models pull:--heads") kind=value-dir words="" ;;
             "models pull:--photos") kind=value-dir words="" ;;
             "models pull:--precision") kind=value-words words="int8 fp16" ;;
+            "distributed:--address") kind=value-none words="" ;;
+            "distributed:--actors") kind=value-none words="" ;;
+            "distributed:--workers") kind=value-none words="" ;;
+            "distributed:--partition-size") kind=value-none words="" ;;
+            "distributed:-k"|"distributed:--top-k") kind=value-none words="" ;;
+            "distributed:--ranking") kind=value-words words="merged points published" ;;
+            "distributed:--gallery") kind=value-file words="" ;;
+            "distributed:--by") kind=value-words words="place country" ;;
+            "distributed:--abstain") kind=value-none words="" ;;
+            "distributed:--near") kind=value-none words="" ;;
+            "distributed:--country") kind=value-none words="" ;;
+            "distributed:--bbox") kind=value-none words="" ;;
+            "distributed:--concepts") kind=value-none words="" ;;
+            "distributed:--geocoder") kind=value-words words="offline none" ;;
+            "distributed:--model") kind=value-file words="" ;;
+            "distributed:--device") kind=value-words words="auto cuda cpu" ;;
+            "distributed:--precision") kind=value-words words="auto fp32 int8 fp16" ;;
+            "distributed:--batch-size") kind=value-none words="" ;;
+            "distributed:--max-pixels") kind=value-none words="" ;;
             "doctor:--model") kind=value-file words="" ;;
             "doctor:--device") kind=value-words words="auto cuda cpu" ;;
             "doctor:--seconds") kind=value-none words="" ;;
@@ -217,7 +241,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|query|embed|evaluate|train|explain|export|models|cache|doctor) clash=1 ;; # such a folder is reached as ./NAME
+                predict|query|embed|evaluate|tag|train|explain|export|models|cache|distributed|doctor) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")

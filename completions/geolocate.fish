@@ -7,7 +7,7 @@ end
 
 function __geolocate_command
     set -l words (commandline -opc)
-    set -l paths 'predict' 'query' 'embed' 'evaluate' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'cache' 'cache clear' 'cache info' 'doctor'
+    set -l paths 'predict' 'query' 'embed' 'evaluate' 'tag' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'cache' 'cache clear' 'cache info' 'distributed' 'doctor'
     if set -q words[3]; and contains -- "$words[2] $words[3]" $paths
         echo "$words[2] $words[3]"
     else if set -q words[2]; and contains -- $words[2] $paths
@@ -25,11 +25,13 @@ complete -c geolocate -n __geolocate_at_first_word -a predict -d 'Tell where pho
 complete -c geolocate -n __geolocate_at_first_word -a query -d 'Tell where a photo that a text describes would have been taken'
 complete -c geolocate -n __geolocate_at_first_word -a embed -d 'Embeddings of photos or of points, for other programs'
 complete -c geolocate -n __geolocate_at_first_word -a evaluate -d 'Measure accuracy and calibration on photos of known position'
+complete -c geolocate -n __geolocate_at_first_word -a tag -d 'Write estimates into XMP sidecars, or photos; take them back'
 complete -c geolocate -n __geolocate_at_first_word -a train -d 'Train heads and concept module on your photos'
 complete -c geolocate -n __geolocate_at_first_word -a explain -d 'Tell why a photo is placed where it is, by concepts'
 complete -c geolocate -n __geolocate_at_first_word -a export -d 'Export torch encoders to an ONNX bundle, parity enforced'
 complete -c geolocate -n __geolocate_at_first_word -a models -d 'List, add, check, remove and pull bundles'
 complete -c geolocate -n __geolocate_at_first_word -a cache -d 'What is kept of earlier runs: where, how much, and away with it'
+complete -c geolocate -n __geolocate_at_first_word -a distributed -d 'Tell where photos were taken, over a Ray cluster'
 complete -c geolocate -n __geolocate_at_first_word -a doctor -d 'Tell what works on this machine, what does not, and the fix'
 complete -c geolocate -n __geolocate_at_first_word -l version -d 'Show the version and exit'
 
@@ -164,6 +166,16 @@ complete -c geolocate -n '__geolocate_in evaluate' -l progress -d 'Progress on s
 complete -c geolocate -n '__geolocate_in evaluate' -l no-progress -d 'not --progress'
 complete -c geolocate -n '__geolocate_in evaluate' -s h -l help -d 'Show this message and exit'
 
+complete -c geolocate -n '__geolocate_in tag' -l write -d 'Do it; without this, only say what would be written'
+complete -c geolocate -n '__geolocate_in tag' -l in-place -d 'Into the photos themselves, by exiftool; what each was stays beside it as NAME.untagged'
+complete -c geolocate -n '__geolocate_in tag' -l overwrite -d 'Also where there is a position already'
+complete -c geolocate -n '__geolocate_in tag' -l min-probability -x -d 'Only estimates of at least this probability'
+complete -c geolocate -n '__geolocate_in tag' -l max-radius -x -d 'Only estimates of at most this radius'
+complete -c geolocate -n '__geolocate_in tag' -l photos -x -a '(__fish_complete_directories)' -d 'Where the relative paths in RESULTS begin. Photos elsewhere are never touched. [default: the working folder]'
+complete -c geolocate -n '__geolocate_in tag' -l undo -d 'Take back everything that was written from RESULTS'
+complete -c geolocate -n '__geolocate_in tag' -s q -l quiet -d 'No messages on standard error'
+complete -c geolocate -n '__geolocate_in tag' -s h -l help -d 'Show this message and exit'
+
 complete -c geolocate -n '__geolocate_in train' -l images -x -a '(__fish_complete_directories)' -d 'Folder that the table\'s names start from. [default: the table\'s own]'
 complete -c geolocate -n '__geolocate_in train' -l output -x -a '(__fish_complete_directories)' -d 'Folder of the training. [default: training/DATE-TIME; with --resume the newest]'
 complete -c geolocate -n '__geolocate_in train' -l resume -d 'Go on with the training in --output, bit for bit'
@@ -279,6 +291,37 @@ complete -c geolocate -n '__geolocate_in cache clear' -s h -l help -d 'Show this
 complete -c geolocate -n '__geolocate_in cache info' -f
 complete -c geolocate -n '__geolocate_in cache info' -l json -d 'JSON in place of text'
 complete -c geolocate -n '__geolocate_in cache info' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in distributed' -s 0 -l null -d 'Paths on standard input end in NUL instead of a newline'
+complete -c geolocate -n '__geolocate_in distributed' -l address -x -d 'A Ray cluster that is there; auto: the one that this machine belongs to. [default: one of this machine\'s cores, for this run]'
+complete -c geolocate -n '__geolocate_in distributed' -l actors -x -d 'Processes that hold a model. [default: one per GPU, without GPUs one per core of this machine or per two CPUs of the cluster]'
+complete -c geolocate -n '__geolocate_in distributed' -l workers -x -d 'Processes that decode photos, over all machines. [default: one per CPU that is left]'
+complete -c geolocate -n '__geolocate_in distributed' -l partition-size -x -d 'Photos in each file of OUTPUT, and what is done again at most for each that was at work when the job was cut off'
+complete -c geolocate -n '__geolocate_in distributed' -l overwrite -d 'Discard the job that is in OUTPUT, finished or not'
+complete -c geolocate -n '__geolocate_in distributed' -s k -l top-k -x -d 'Candidates, best first'
+complete -c geolocate -n '__geolocate_in distributed' -l ranking -x -a 'merged points published' -d 'merged: points within 25 km are one place; points: each gallery point by itself; published: as GeoCLIP does it, duplicates kept'
+complete -c geolocate -n '__geolocate_in distributed' -l gallery -r -F -d 'Your own coordinates to choose from (columns LAT and LON), in place of the bundle\'s; embedded once and kept in your cache folder'
+complete -c geolocate -n '__geolocate_in distributed' -l by -x -a 'place country' -d 'country: candidates are countries, with the probability of all their points and the position of the strongest'
+complete -c geolocate -n '__geolocate_in distributed' -l abstain -x -d 'No coordinate where the radius is larger, but the note uncertain'
+complete -c geolocate -n '__geolocate_in distributed' -l near -x -d 'You know that it was within KM of there'
+complete -c geolocate -n '__geolocate_in distributed' -l country -x -d 'You know that it was in one of these countries (two letters each: IT,CH)'
+complete -c geolocate -n '__geolocate_in distributed' -l bbox -x -d 'You know that it was between these latitudes and longitudes; W above E crosses 180 degrees'
+complete -c geolocate -n '__geolocate_in distributed' -l concepts -x -d 'Concepts that the photo shows, where the model has any, 20 at most; 0 for none'
+complete -c geolocate -n '__geolocate_in distributed' -l exif -d 'Read the true position from EXIF and give the error in km'
+complete -c geolocate -n '__geolocate_in distributed' -l no-exif -d 'not --exif'
+complete -c geolocate -n '__geolocate_in distributed' -l geocoder -x -a 'offline none' -d 'What names places; services are asked by one machine: predict --geocoder'
+complete -c geolocate -n '__geolocate_in distributed' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'
+complete -c geolocate -n '__geolocate_in distributed' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
+complete -c geolocate -n '__geolocate_in distributed' -l precision -x -a 'auto fp32 int8 fp16' -d 'auto: on the CPU int8 if the bundle has it, on CUDA fp16, else fp32'
+complete -c geolocate -n '__geolocate_in distributed' -l batch-size -x -d 'Photos in one call of the model. [default: by device]'
+complete -c geolocate -n '__geolocate_in distributed' -l isolate -d 'Decode in processes of their own: for photos of strangers. A decoder that crashes, takes all memory or more than 30 s costs that photo'
+complete -c geolocate -n '__geolocate_in distributed' -l max-pixels -x -d 'Larger photos fail'
+complete -c geolocate -n '__geolocate_in distributed' -l allow-truncated -d 'Use what there is of a truncated photo'
+complete -c geolocate -n '__geolocate_in distributed' -l exact-decode -d 'Decode JPEG at full scale: several times slower, next to no difference'
+complete -c geolocate -n '__geolocate_in distributed' -s q -l quiet -d 'No messages and no progress on standard error'
+complete -c geolocate -n '__geolocate_in distributed' -l progress -d 'Progress on standard error. [default: on a terminal]'
+complete -c geolocate -n '__geolocate_in distributed' -l no-progress -d 'not --progress'
+complete -c geolocate -n '__geolocate_in distributed' -s h -l help -d 'Show this message and exit'
 
 complete -c geolocate -n '__geolocate_in doctor' -f
 complete -c geolocate -n '__geolocate_in doctor' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Layers of the runtime from top to bottom; a module imports from its own layer and those below.
 LAYERS = (
     ("__main__", "cli"),
-    ("geolocator", "explanation", "evaluation", "writers", "results", "diagnosis"),
+    ("geolocator", "explanation", "evaluation", "writers", "results", "tagging", "diagnosis"),
     (
         "gallery",
         "gallery_csv",
@@ -48,6 +48,8 @@ LAYERS = (
         "graph",
         "device",
         "photos",
+        "photo_names",
+        "sources",
         "exif",
         "text",
         "decoding",

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": LazyCommand(
         "geolocate.cli.evaluate", "Measure accuracy and calibration on photos of known position."
     ),
+    "tag": LazyCommand("geolocate.cli.tag", "Write estimates into XMP sidecars, or photos; take them back."),
     "train": LazyCommand("geolocate.cli.train", "Train heads and concept module on your photos."),
     "explain": LazyCommand("geolocate.cli.explain", "Tell why a photo is placed where it is, by concepts."),
     "export": LazyCommand(
@@ -34,6 +35,9 @@ COMMANDS = {
     "models": LazyCommand("geolocate.cli.models", "List, add, check, remove and pull bundles."),
     "cache": LazyCommand(
         "geolocate.cli.cache", "What is kept of earlier runs: where, how much, and away with it."
+    ),
+    "distributed": LazyCommand(
+        "geolocate.cli.distributed", "Tell where photos were taken, over a Ray cluster."
     ),
     "doctor": LazyCommand(
         "geolocate.cli.doctor", "Tell what works on this machine, what does not, and the fix."

@@ -68,7 +68,7 @@ _DECODERS = (
 )
 
 #: What Pillow's decoders are seen to raise on broken files; anything else is a fault of ours and must show.
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -130,7 +130,7 @@ def decode_photo(
     """
     if max_pixels > DEFAULT_MAX_PIXELS:
         _raise_pillow_limit(max_pixels)
-    with _open_regular(path) as file, _quiet_decoders():
+    with open_regular(path) as file, quiet_decoders():
         try:
             return _decode(file, size, max_pixels, allow_truncated, exact)
         except PhotoError:
@@ -140,8 +140,8 @@ def decode_photo(
             raise PhotoTooLarge(f"more pixels than the limit of {limit:,}") from None
         except MemoryError:
             raise PhotoTooLarge("not enough memory to decode it") from None
-        except _DECODER_ERRORS as error:
-            raise PhotoDamaged(f"damaged: {_reason(error)}") from error
+        except DECODER_ERRORS as error:
+            raise PhotoDamaged(f"damaged: {reason_of(error)}") from error
 
 
 def read_exif_block(path: str | os.PathLike[str]) -> bytes | None:
@@ -152,26 +152,26 @@ def read_exif_block(path: str | os.PathLike[str]) -> bytes | None:
     Raises:
         PhotoError: one of its subclasses, for what is wrong with the file up to there.
     """
-    with _open_regular(path) as file, _quiet_decoders():
+    with open_regular(path) as file, quiet_decoders():
         try:
             file_format = identify(file.read(HEADER_BYTES))
             if file_format == "TIFF":
                 return _distil_tiff(file)
-            with _open_image(file, file_format, pixels=False) as image:
+            with open_image(file, file_format, pixels=False) as image:
                 return _exif_block(image)
         except PhotoError:
             raise
         except (Image.DecompressionBombError, MemoryError):
             raise PhotoTooLarge("more pixels than the limit") from None
-        except _DECODER_ERRORS as error:
-            raise PhotoDamaged(f"damaged: {_reason(error)}") from error
+        except DECODER_ERRORS as error:
+            raise PhotoDamaged(f"damaged: {reason_of(error)}") from error
 
 
 def _decode(
     file: BoundedFile, size: int, max_pixels: int, allow_truncated: bool, exact: bool
 ) -> DecodedPhoto:
     file_format = identify(file.read(HEADER_BYTES))
-    with _open_image(file, file_format) as image:
+    with open_image(file, file_format) as image:
         width, height = image.size
         if width < 1 or height < 1:
             raise PhotoDamaged("damaged: it has no pixels")
@@ -196,8 +196,12 @@ def _raise_pillow_limit(max_pixels: int) -> None:
             Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2))
 
 
-def _open_regular(path: str | os.PathLike[str]) -> BoundedFile:
-    """Opens a regular file and nothing else; a FIFO or a device is not even opened."""
+def open_regular(path: str | os.PathLike[str]) -> BoundedFile:
+    """Opens a regular file and nothing else; a FIFO or a device is not even opened.
+
+    Raises:
+        PhotoNotFound, PhotoNotReadable, PhotoTooLarge: as they say.
+    """
     try:
         _check_regular(os.stat(path))
         # Between the two the file can change: then O_NONBLOCK keeps a FIFO from blocking.
@@ -232,7 +236,15 @@ def _check_regular(status: os.stat_result) -> None:
         raise PhotoTooLarge(f"the file is larger than {MAX_FILE_BYTES / 2**30:g} GiB")
 
 
-def _open_image(file: BoundedFile, file_format: str, pixels: bool = True) -> Image.Image:
+def open_image(file: BoundedFile, file_format: str, pixels: bool = True) -> Image.Image:
+    """The picture in a file of a known format, its header held against the bounds, no pixel decoded yet.
+
+    Args:
+        pixels: False where only metadata are wanted.
+
+    Raises:
+        PhotoError: what is wrong with the header; and DECODER_ERRORS, which are to be caught.
+    """
     if file_format == "HEIF":
         _register_heif()
     elif file_format == "TIFF":
@@ -266,7 +278,7 @@ def _load(image: Image.Image, allow_truncated: bool) -> bool:
     """
     try:
         image.load()
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         if not allow_truncated or getattr(image, "_im", None) is None:
             raise
         cast(Any, image).tile = []  # nothing left to decode
@@ -293,7 +305,7 @@ def _distil_tiff(file: BinaryIO) -> bytes | None:
         return None
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What a decoder says of a file, on one line."""
     text = str(error.args[-1]) if isinstance(error, OSError) and error.args else str(error)
     line = "".join(character if character.isprintable() else " " for character in text).strip()
@@ -306,7 +318,7 @@ _QUIET_FILTER = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\b"), 0)
 
 
 @contextmanager
-def _quiet_decoders() -> Iterator[None]:
+def quiet_decoders() -> Iterator[None]:
     """Ignores the warnings of the decoders' modules while any thread is decoding.
 
     `warnings.catch_warnings` saves and restores the filters of the whole process, which threads undo for each
