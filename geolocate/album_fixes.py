@@ -10,8 +10,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -22,6 +25,9 @@ from geolocate.exif import ExifFacts, read_exif
 from geolocate.photos import read_exif_block
 from geolocate.priors import UtcOffset, clock_fit
 from geolocate.records import Position
+from geolocate.sources.limits import FetchLimits
+from geolocate.sources.threads import WaitingThreads
+from geolocate.sources.urls import is_url
 
 #: Other files of the same picture were taken within this: times are kept to the second, some with a rounding.
 SAME_PICTURE_S = 2.0
@@ -45,12 +51,16 @@ class AlbumFixes:
 
     A context manager; the database goes away with it. Any thread may use it.
 
+    Args:
+        fetch: how much and how long photos at URLs may take to come; they are fetched twice.
+
     Attributes:
         photos, fixes: how many there are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fetch: FetchLimits | None = None) -> None:
         self.photos = self.fixes = 0
+        self._fetch = fetch or FetchLimits()
         self._clocks: dict[int, tuple[int, float]] = {}  # offset -> photos with a position, fits
         self._lock = threading.Lock()
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
@@ -59,14 +69,40 @@ class AlbumFixes:
     def read(self, paths: Iterable[str]) -> None:
         """Reads the EXIF of photos; whatever is wrong with one, decoding will say."""
         self._database.execute("BEGIN")
-        for path in paths:
+        for path, facts in self._with_facts(paths):
             self._database.execute("INSERT INTO photos (path) VALUES (?)", (os.fsencode(path),))
             self.photos += 1
-            try:
-                self.add(read_exif(read_exif_block(path)))
-            except PhotoError:
-                continue
+            if facts is not None:
+                self.add(facts)
         self._database.execute("COMMIT")
+
+    def _with_facts(self, paths: Iterable[str]) -> Iterator[tuple[str, ExifFacts | None]]:
+        """What EXIF says of each, in order; those at URLs are fetched a few ahead."""
+        threads = WaitingThreads[ExifFacts | None](self._fetch.parallel, "album")
+        ahead: deque[tuple[str, Future[ExifFacts | None] | None]] = deque()
+        try:
+            for path in paths:
+                ahead.append((path, threads.submit(partial(self._facts, path)) if is_url(path) else None))
+                while ahead and (ahead[0][1] is None or len(ahead) > self._fetch.parallel):
+                    yield self._resolved(*ahead.popleft())
+            while ahead:
+                yield self._resolved(*ahead.popleft())
+        finally:
+            threads.close()
+
+    def _resolved(self, path: str, facts: Future[ExifFacts | None] | None) -> tuple[str, ExifFacts | None]:
+        return path, self._facts(path) if facts is None else facts.result()
+
+    def _facts(self, path: str) -> ExifFacts | None:
+        try:
+            if not is_url(path):
+                return read_exif(read_exif_block(path))
+            from geolocate.sources.fetch import fetched
+
+            with fetched(path, self._fetch) as file:
+                return read_exif(read_exif_block(file))
+        except PhotoError:
+            return None
 
     def add(self, facts: ExifFacts) -> None:
         """Takes one photo's position and time in, where it has both."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,11 @@ START_LIMIT_S = 60.0
 TICK_S = 0.1
 #: How long a process whose pipe has closed may take to end.
 LAST_BREATH_S = 1.0
+
+#: In the names of variables that a decoder has no use for.
+_CREDENTIALS = re.compile(
+    r"^(AWS|AZURE|GOOGLE|GCS|GCP|CLOUDSDK|FSSPEC|S3)_|KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL"
+)
 
 #: Modules are looked for where the program looks for them, and never in the working folder.
 _PROGRAM = (
@@ -51,6 +57,11 @@ def _is_working_folder(folder: str) -> bool:
         return os.path.samefile(folder, os.curdir)
     except OSError:
         return False
+
+
+def _without_credentials() -> dict[str, str]:
+    """The environment but for what opens a store or a service: photos are no business of theirs."""
+    return {name: value for name, value in os.environ.items() if not _CREDENTIALS.search(name.upper())}
 
 
 class DecoderProcesses:
@@ -168,7 +179,8 @@ class _Process:
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # its buffers would count as memory
+                env=_without_credentials()
+                | {"OPENBLAS_NUM_THREADS": "1"},  # its buffers would count as memory
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )

@@ -28,8 +28,9 @@ ALARM_MARGIN_S = 5.0
 
 
 def settings_to_json(size: int, options: DecodeOptions, exif: bool) -> str:
-    """The argument of a decoder process: all that it is told besides paths."""
-    return json.dumps({"size": size, "options": asdict(options), "exif": exif})
+    """The argument of a decoder process: all that it is told besides paths; it fetches nothing."""
+    told = {name: value for name, value in asdict(options).items() if name != "fetch"}
+    return json.dumps({"size": size, "options": told, "exif": exif})
 
 
 def main() -> None:

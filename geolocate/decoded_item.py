@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from geolocate.errors import PhotoError
 from geolocate.exif import ExifFacts, read_exif
 from geolocate.photos import DEFAULT_MAX_PIXELS, decode_photo
+from geolocate.sources.limits import FetchLimits
+from geolocate.sources.urls import is_url, public_name
 
 #: A photo of the largest size that is decoded takes a few seconds.
 PHOTO_TIME_LIMIT_S = 30.0
@@ -27,6 +30,7 @@ class DecodeOptions:
         exact: decode JPEG at full scale instead of the next that is large enough.
         isolate: decode in processes of their own, so that a decoder that crashes or hangs costs one photo.
         time_limit_s: seconds that one photo may take; held only with `isolate`, for no thread can be stopped.
+        fetch: how much and how long photos at URLs and in archives may take to come.
     """
 
     workers: int | None = None
@@ -35,6 +39,7 @@ class DecodeOptions:
     exact: bool = False
     isolate: bool = False
     time_limit_s: float = PHOTO_TIME_LIMIT_S
+    fetch: FetchLimits = field(default_factory=FetchLimits)
 
 
 class FileState(NamedTuple):
@@ -85,7 +90,9 @@ class DecodedItem:
 
 
 def decode_item(photo: str, size: int, options: DecodeOptions, exif: bool) -> DecodedItem:
-    """Decodes one photo here and now; what is wrong with it is in the item."""
+    """Decodes one photo here and now, fetched where it is at a URL; what is wrong with it is in the item."""
+    if is_url(photo):
+        return fetch_item(photo, options, lambda path: decode_item(path, size, options, exif))
     try:
         decoded = decode_photo(
             photo,
@@ -97,3 +104,19 @@ def decode_item(photo: str, size: int, options: DecodeOptions, exif: bool) -> De
     except PhotoError as error:
         return DecodedItem(photo, error=str(error))
     return DecodedItem(photo, decoded.pixels, read_exif(decoded.exif) if exif else None)
+
+
+def fetch_item(photo: str, options: DecodeOptions, decode: Callable[[str], DecodedItem]) -> DecodedItem:
+    """Fetches a photo at a URL and has it decoded; the item names it without its secrets.
+
+    Args:
+        decode: what decodes a file of this machine.
+    """
+    from geolocate.sources.fetch import fetched  # servers and archives are not for every run
+
+    name = public_name(photo)
+    try:
+        with fetched(photo, options.fetch) as path:
+            return replace(decode(path), photo=name)
+    except PhotoError as error:
+        return DecodedItem(name, error=str(error))

@@ -12,8 +12,10 @@ from typing import TypeAlias
 from geolocate.decode_processes import DecoderProcesses
 from geolocate.decoded_item import DecodedItem as DecodedItem
 from geolocate.decoded_item import DecodeOptions as DecodeOptions
-from geolocate.decoded_item import SeenPhoto, decode_item
+from geolocate.decoded_item import SeenPhoto, decode_item, fetch_item
 from geolocate.machine import usable_cpus
+from geolocate.sources.threads import WaitingThreads
+from geolocate.sources.urls import is_url
 
 #: Bound on the pixels that wait for the encoder, whatever the batch.
 LOOK_AHEAD_BYTES = 256 * 2**20
@@ -49,14 +51,21 @@ def decode_batches(
     def decode(path: str) -> DecodedItem:
         return processes.decode(path) if processes else decode_item(path, size, options, exif)
 
+    def fetch(url: str) -> DecodedItem:
+        return fetch_item(url, options, lambda path: pool.submit(decode, path).result())
+
     def submit(photo: str | SeenPhoto) -> Future[DecodedItem]:
         if isinstance(photo, str):
-            return pool.submit(decode, photo)
+            return fetching.submit(lambda: fetch(photo)) if is_url(photo) else pool.submit(decode, photo)
         if photo.at_hand:
             return _done(DecodedItem(photo.file.path, seen=photo))
-        return pool.submit(lambda: replace(decode(photo.file.path), seen=photo))
+        path = photo.file.path
+        if is_url(path):
+            return fetching.submit(lambda: replace(fetch(path), seen=photo))
+        return pool.submit(lambda: replace(decode(path), seen=photo))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    fetching = WaitingThreads[DecodedItem](options.fetch.parallel, "fetch")
     feeder = threading.Thread(
         target=_feed,
         args=(photos, submit, ahead, stop),
@@ -68,6 +77,7 @@ def decode_batches(
         yield from _batches(ahead, min(batch_size, most))
     finally:
         stop.set()
+        fetching.close()
         pool.shutdown(wait=False, cancel_futures=True)
         if processes:
             processes.close()

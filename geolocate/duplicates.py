@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from geolocate.decoded_item import FileState, FoundFile, SeenPhoto
+from geolocate.sources.urls import is_url, public_name
 
 Value = TypeVar("Value")
 
@@ -36,7 +37,7 @@ def told_apart(photos: Iterator[str], skip: Callable[[str], bool]) -> Iterator[S
     for path in photos:
         file = FoundFile(path, file_state(path))
         original = seen.original(file)
-        if skip(path):
+        if skip(public_name(path)):
             continue
         at_hand = original is not None and original in passed
         passed.put(original or file, None)
@@ -110,7 +111,12 @@ class SeenPhotos:
 
 
 def file_state(path: str) -> FileState | None:
-    """Of a regular file; None for what is none, or cannot be looked at: decoding says what is wrong."""
+    """Of a regular file; None for what is none, or cannot be looked at: decoding says what is wrong.
+
+    Of a URL it is None as well: nobody is asked about it before it is fetched.
+    """
+    if is_url(path):
+        return None
     try:
         status = os.stat(path)
     except (OSError, ValueError):

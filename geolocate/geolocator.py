@@ -213,10 +213,21 @@ class Geolocator:
     ) -> Iterator[list[EncodedImage]]:
         return self._encoders.images(self._photos(paths, exclude), exif=exif, ten_crops=ten_crops)
 
-    def _photos(self, paths: Iterable[str | os.PathLike[str]], exclude: Collection[str]) -> Iterator[str]:
+    def _photos(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        exclude: Collection[str],
+        on_found: Callable[[str, str], None] = lambda argument, photo: None,
+    ) -> Iterator[str]:
         _refuse_single(paths, "paths")
         _ = self._encoders.image_encoder  # fails now, not at the first photo
-        return find_photos((os.fspath(path) for path in paths), on_warning=self._say, exclude=exclude)
+        return find_photos(
+            (os.fspath(path) for path in paths),
+            on_warning=self._say,
+            exclude=exclude,
+            limits=self._encoders.decode.fetch,
+            on_found=on_found,
+        )
 
     def locate(
         self,
@@ -232,6 +243,7 @@ class Geolocator:
         album: bool = False,
         reference: Reference | None = None,
         skip: Callable[[str], bool] = lambda photo: False,
+        on_found: Callable[[str, str], None] = lambda argument, photo: None,
     ) -> Iterator[Prediction]:
         """Yields a prediction for each photo, in the order of `paths`, folders searched recursively.
 
@@ -254,6 +266,8 @@ class Geolocator:
                 one of them have the note `reference`.
             skip: asked once for each photo, in order: whether it is left out, before it is decoded. It may be
                 called in another thread. With `album` such a photo still says where its neighbours were.
+            on_found: told of each photo and of the path that it was reached from, in the same order, before
+                `skip` is asked.
 
         Raises:
             UsageError: `top_k` is below 1, or another argument makes no sense.
@@ -261,8 +275,8 @@ class Geolocator:
         """
         wish = Wish(top_k, ranking, concepts, by, abstain_km, reference)
         if album:
-            return self._place_album(self._photos(paths, exclude), exif, wish, skip)
-        images = self._encoders.images(self._photos(paths, exclude), exif=exif, skip=skip)
+            return self._place_album(self._photos(paths, exclude, on_found), exif, wish, skip)
+        images = self._encoders.images(self._photos(paths, exclude, on_found), exif=exif, skip=skip)
         return self._placer.place(images, wish, Known(self.priors))
 
     def locate_decoded(
@@ -376,7 +390,7 @@ class Geolocator:
         self, photos: Iterator[str], exif: bool, wish: Wish, skip: Callable[[str], bool]
     ) -> Iterator[Prediction]:
         """All photos twice: first their EXIF, then with what it says of their neighbours in time."""
-        with AlbumFixes() as album:
+        with AlbumFixes(self._encoders.decode.fetch) as album:
             self._say("album: reading the positions and times of all photos first")
             album.read(photos)
             self._say(f"album: {album.fixes:,} of {album.photos:,} photos have a position and a time")

@@ -14,8 +14,8 @@ from geolocate.embedding_cache import EmbeddingCache, default_cache_path
 from geolocate.encoding import Encoders
 from geolocate.errors import PhotoError, UsageError
 from geolocate.exif import read_exif
+from geolocate.photo_names import PHOTO_EXTENSIONS
 from geolocate.photos import find_photos, read_exif_block
-from geolocate.photos.find import PHOTO_EXTENSIONS
 from geolocate.position_table import Problems, read_positions
 from geolocate.records import Position
 from geolocate.reference import DEFAULT_NEIGHBOURS, DEFAULT_SIGMA_KM, Reference

@@ -9,24 +9,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from geolocate.errors import PhotoFormatRefused, UsageError
+from geolocate.photo_names import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS, extension_of
 from geolocate.photos.identify import HEADER_BYTES, identify
+from geolocate.sources.limits import FetchLimits
+from geolocate.sources.urls import archive_kind, file_path, is_url, scheme_of
 from geolocate.text_safety import printable
-
-#: Extensions that select a file in a folder; the content then decides the decoder.
-PHOTO_EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif jif mpo png apng webp gif bmp dib tif tiff avif heic heif hif".split()
-)
-#: Counted in one note, because somebody may expect them to be read.
-RAW_EXTENSIONS = frozenset(
-    "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf "
-    "srw x3f".split()
-)
-VIDEO_EXTENSIONS = frozenset("3gp avi insv lrv m2ts m4v mkv mov mp4 mpeg mpg mts webm wmv".split())
 
 #: No system opens a longer path; a list with longer entries is no list of paths.
 LONGEST_PATH_BYTES = 65_536
@@ -45,31 +38,61 @@ def find_photos(
     *,
     on_warning: Callable[[str], None],
     exclude: Collection[str] = (),
+    limits: FetchLimits | None = None,
+    on_found: Callable[[str, str], None] = lambda argument, photo: None,
 ) -> Iterator[str]:
-    """Yields the photos of the arguments, lazily: the paths as reached from the argument.
+    """Yields the photos of the arguments, lazily: the paths as reached from the argument, or their URLs.
 
     Arguments come in their order, folders depth-first by name (as bytes), files and subfolders interleaved. A
     folder that is reached twice, by a link or by another argument, is searched once. Memory is the names of
     one folder's photos and subfolders at each level of depth, and 70 bytes for each folder seen.
 
     Args:
-        arguments: photos and folders; undecodable bytes as surrogate escapes (:func:`os.fsdecode`).
+        arguments: photos, folders, archives (:mod:`geolocate.sources.listing`) and URLs; undecodable bytes as
+            surrogate escapes (:func:`os.fsdecode`).
         on_warning: told of folders that cannot be read and, at the end, of RAW and video files.
         exclude: the run's own output files, which are never input.
+        limits: for what is fetched.
+        on_found: told of each photo, and of the argument that it was reached from, before it is yielded.
     """
     search = _Search(on_warning, _Excluded(exclude))
-    for argument in arguments:
-        try:
-            found = os.stat(argument)
-        except (OSError, ValueError):
-            found = None
-        if found is not None and stat.S_ISDIR(found.st_mode):
-            yield from search.walk(argument, found)
-        elif argument in search.excluded:
-            on_warning(f"{printable(argument)} is an output of this run: not read as a photo")
-        else:
-            yield argument
+    for argument in map(_local, arguments):
+        for photo in _photos_of(argument, search, limits):
+            on_found(argument, photo)
+            yield photo
     search.report_skipped()
+
+
+def _photos_of(argument: str, search: _Search, limits: FetchLimits | None) -> Iterator[str]:
+    if is_url(argument):
+        yield from _elsewhere(argument, search, limits)
+        return
+    try:
+        found = os.stat(argument)
+    except (OSError, ValueError):
+        found = None
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        yield from search.walk(argument, found)
+    elif argument in search.excluded:
+        search.on_warning(f"{printable(argument)} is an output of this run: not read as a photo")
+    elif found is not None and stat.S_ISREG(found.st_mode) and archive_kind(argument):
+        yield from _elsewhere(argument, search, limits)
+    else:
+        yield argument
+
+
+def _local(argument: str) -> str:
+    """The path of a file:// URL; anything else as it is, and one of another machine too: reading it fails."""
+    if scheme_of(argument) == "file":
+        with suppress(UsageError):
+            return file_path(argument)
+    return argument
+
+
+def _elsewhere(argument: str, search: _Search, limits: FetchLimits | None) -> Iterator[str]:
+    from geolocate.sources.listing import photos_in  # what reads archives is not for every run
+
+    return photos_in(argument, search.selects, search.on_warning, limits or FetchLimits())
 
 
 def count_photos(arguments: Iterable[str], *, exclude: Collection[str] = ()) -> int:
@@ -77,13 +100,19 @@ def count_photos(arguments: Iterable[str], *, exclude: Collection[str] = ()) -> 
     return sum(1 for _ in find_photos(arguments, on_warning=lambda _: None, exclude=exclude))
 
 
-def check_arguments(arguments: Iterable[str]) -> None:
-    """Checks before any work that each argument exists; a dangling link counts as there.
+def check_arguments(arguments: Iterable[str], limits: FetchLimits | None = None) -> None:
+    """Checks before any work that each argument exists; a dangling link counts as there, and so does a URL.
 
     Raises:
-        UsageError: names the first one that is missing.
+        UsageError: names the first one that is missing, or a URL that cannot be read.
+        ExtraMissing: what reads such URLs is not installed.
     """
-    for argument in arguments:
+    for argument in map(_local, arguments):
+        if is_url(argument):
+            from geolocate.sources.listing import check_source
+
+            check_source(argument, limits or FetchLimits())
+            continue
         try:
             Path(argument).lstat()
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -201,14 +230,14 @@ class _Search:
                 found = os.stat(path)
             except OSError as error:
                 found = None  # named like a photo, it becomes one that fails; else it may hold photos
-                if not isinstance(error, _GONE) and not self._selects(path):
+                if not isinstance(error, _GONE) and not self.selects(path):
                     self._cannot("looked at, what may be in it is left out", path, error)
                     continue
             if found is not None and stat.S_ISDIR(found.st_mode):
                 levels.append(self._enter(path, found))
             elif found is not None and not stat.S_ISREG(found.st_mode):
                 continue  # FIFO, socket, device: opening one can block or do harm
-            elif self._selects(path) and path not in self.excluded:
+            elif self.selects(path) and path not in self.excluded:
                 yield path
 
     def _enter(self, folder: str, status: os.stat_result) -> Iterator[tuple[str, bool]]:
@@ -232,7 +261,7 @@ class _Search:
                     if not _is_file(entry):
                         names.append(os.fsencode(entry.name))
                         others.add(names[-1])
-                    elif self._selects(entry.name):
+                    elif self.selects(entry.name):
                         names.append(os.fsencode(entry.name))
         except OSError as error:
             self._cannot("read, its photos are left out", f"folder {folder}", error)
@@ -246,9 +275,9 @@ class _Search:
         reason = error.strerror or type(error).__name__
         self.on_warning(f"{_shortened(printable(path))} cannot be {what}: {reason}")
 
-    def _selects(self, path: str) -> bool:
-        _, dot, extension = path.rpartition(".")
-        extension = extension.lower() if dot else ""
+    def selects(self, path: str) -> bool:
+        """Whether a file is taken for a photo, by its name; RAW and video files are counted."""
+        extension = extension_of(path)
         self.raw += extension in RAW_EXTENSIONS
         self.video += extension in VIDEO_EXTENSIONS
         return extension in PHOTO_EXTENSIONS

@@ -110,7 +110,7 @@ def _refuse_picture(option: str, path: OutputPath) -> None:
 def _picture_kind(file: Path, head: bytes) -> str | None:
     """What a picture or video is, in words; None for anything else."""
     # Decoders come with these: imported only where there is a file to look at.
-    from geolocate.photos.find import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS
+    from geolocate.photo_names import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS
     from geolocate.photos.identify import HEADER_BYTES, identify
 
     text = _BINARY.search(head) is None
