@@ -1,0 +1,212 @@
+"""The machines of a job: a Ray cluster that is there, or one of this machine's cores for this run alone.
+
+Ray tells nobody: its usage reports and its dashboard are switched off before it is imported. A cluster of our
+own listens on the loopback interface alone, keeps its files in a private folder, and ends with the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from geolocate.device import Device, choose_device
+from geolocate.errors import ClusterError, ExtraMissing, UsageError
+from geolocate.machine import usable_cores, usable_cpus
+
+#: What Ray is told before it is imported, and its processes with it.
+QUIET_ENVIRONMENT: Mapping[str, str] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what goes wrong reaches the user as an error
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new rule, without the warning about the old one
+}
+#: Keeps a cluster to the loopback interface, where a Ray cluster is to begin with on other systems.
+_LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_LOOPBACK = "127.0.0.1"
+#: What blocks on their way between stages may take of this machine's memory.
+OBJECT_STORE_BYTES = 384 * 2**20
+#: Ray puts sockets into its folder, under names of some 70 bytes; a socket's path has 107 at most.
+_LONGEST_FOLDER = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many of each there are.
+
+    Attributes:
+        actors: that hold a model.
+        decoders: photos that are decoded at the same time.
+        threads: of one actor.
+    """
+
+    device: Literal["cuda", "cpu"]
+    actors: int
+    decoders: int
+    threads: int
+
+
+def import_ray() -> Any:
+    """Ray, silenced.
+
+    Raises:
+        ExtraMissing: it is not installed.
+    """
+    os.environ.update(QUIET_ENVIRONMENT)
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ExtraMissing("geolocate distributed needs", "ray") from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return ray
+
+
+@contextlib.contextmanager
+def joined(address: str, device: Device, actors: int | None, decoders: int | None) -> Iterator[Pool]:
+    """A cluster that is there, for as long as the context lasts.
+
+    Args:
+        device: "auto" takes GPUs where the cluster has any.
+        actors: None takes one for each GPU, without GPUs one for every other CPU.
+        decoders: None takes one for each CPU that is left.
+
+    Raises:
+        ClusterError: it cannot be reached, or has no GPU where CUDA is asked for.
+        UsageError: so many actors leave no CPU for decoding.
+    """
+    ray = import_ray()
+    with _signals_as_they_were(), _silent(ray):
+        try:
+            with _without_standard_error():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            raise ClusterError(f"no Ray cluster can be reached at {address}: {_first_line(error)}") from error
+        try:
+            yield _pool(ray.cluster_resources(), device, actors, decoders)
+        finally:
+            ray.shutdown()
+
+
+def _pool(resources: Mapping[str, float], device: Device, actors: int | None, decoders: int | None) -> Pool:
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    if device == "cuda" and not gpus:
+        raise ClusterError("the cluster has no GPU")
+    if device != "cpu" and gpus:
+        actors = min(actors or gpus, gpus)
+        return Pool("cuda", actors, decoders or max(1, cpus), max(1, cpus // actors))
+    actors = actors or max(1, cpus // 2)
+    if actors >= cpus:
+        raise UsageError(f"--actors {actors} of {cpus} CPUs of the cluster: none is left for decoding")
+    return Pool("cpu", actors, decoders or cpus - actors, 1)
+
+
+def own_pool(device: Device, actors: int | None, decoders: int | None, say: Callable[[str], None]) -> Pool:
+    """What suits this machine; nothing is started.
+
+    Args:
+        actors: None takes one for each core, on a GPU one.
+        decoders: None takes one for each logical processor.
+
+    Raises:
+        DeviceError: `device` is "cuda" and does not work.
+    """
+    chosen = choose_device(device, say)
+    actors = actors or (1 if chosen == "cuda" else usable_cores())
+    return Pool(chosen, actors, decoders or usable_cpus(), max(1, usable_cores() // actors))
+
+
+@contextlib.contextmanager
+def started(pool: Pool) -> Iterator[None]:
+    """A cluster on this machine's loopback interface, for as long as the context lasts.
+
+    Raises:
+        ClusterError: Ray does not start.
+    """
+    os.environ.update(_LOOPBACK_ENVIRONMENT)
+    ray = import_ray()
+    folder = _private_folder()
+    try:
+        with _signals_as_they_were(), _silent(ray):
+            try:
+                with _without_standard_error():
+                    ray.init(
+                        # A slot for each process that computes; the system shares the cores out among them.
+                        num_cpus=pool.actors + pool.decoders + 1,
+                        object_store_memory=OBJECT_STORE_BYTES,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.CRITICAL,
+                        _node_ip_address=_LOOPBACK,
+                        _temp_dir=folder,
+                    )
+            except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+                raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+            try:
+                yield
+            finally:
+                ray.shutdown()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _private_folder() -> str:
+    folder = tempfile.mkdtemp(prefix="geolocate-")
+    if len(os.fsencode(folder)) <= _LONGEST_FOLDER or os.name == "nt":
+        return folder
+    os.rmdir(folder)
+    return tempfile.mkdtemp(prefix="geolocate-", dir="/tmp")
+
+
+@contextlib.contextmanager
+def _signals_as_they_were() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, which here ends a run as Ctrl-C does."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # not in the main thread, or not set from Python
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _silent(ray: Any) -> Iterator[None]:
+    """Ray prints warnings of its own to standard output, where results may go, and draws its own progress."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nothing,
+        contextlib.redirect_stdout(nothing),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", module=r"ray\.")
+        yield
+
+
+@contextlib.contextmanager
+def _without_standard_error() -> Iterator[None]:
+    """While Ray starts, its C++ side says how it logs, whatever it was told; failures are exceptions."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
