@@ -13,7 +13,7 @@ import click
 
 from geolocate.cli.parameters import EnvironmentOption, FilePath, FiniteRange
 from geolocate.cli.status import DONE, PHOTOS_FAILED
-from geolocate.errors import TableError, UsageError
+from geolocate.errors import UsageError
 from geolocate.text_safety import printable
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def command(
     try:
         newest = os.stat(results).st_mtime_ns
     except OSError as error:
-        raise TableError(f"{printable(results)} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{printable(results)} cannot be read: {error.strerror}") from error
     limits, way = Limits(min_probability, max_radius), _way(in_place, overwrite)
     if not write:
         return _tag(results, Tagger(root, way, limits, overwrite, newest), quiet)

@@ -81,12 +81,19 @@ def _write(
 
 
 def replace(
-    folder: Folder, temporary: str, name: str, data: bytes, mode: int, status: os.stat_result | None
+    folder: Folder,
+    temporary: str,
+    name: str,
+    data: bytes,
+    mode: int,
+    status: os.stat_result | None,
+    mtime_ns: int | None = None,
 ) -> None:
     """Gives a file new content, all of it or none, as long as it is what it was.
 
     Args:
         status: of the file when it was read; None where there was none.
+        mtime_ns: when it was last changed; now, if None.
 
     Raises:
         OSError: the system refuses; the file is as it was.
@@ -94,6 +101,8 @@ def replace(
     """
     try:
         folder.write(temporary, data, mode)
+        if mtime_ns is not None:
+            folder.set_time(temporary, mtime_ns)
         if status is None:
             folder.place(temporary, name)
         else:

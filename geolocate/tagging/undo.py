@@ -80,8 +80,7 @@ def _undo_sidecar(change: Change, folder: Folder, name: str) -> bool:
         folder.remove(name)
         folder.sync()
         return True
-    replace(folder, change.temporary, name, change.previous, change.mode, status)
-    folder.set_time(name, change.mtime_ns)
+    replace(folder, change.temporary, name, change.previous, change.mode, status, change.mtime_ns)
     return True
 
 

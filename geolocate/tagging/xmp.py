@@ -88,21 +88,20 @@ def new_packet(estimate: Estimate) -> bytes:
 def merged_packet(data: bytes, estimate: Estimate) -> bytes:
     """A packet of others with the estimate in it: every byte that says something else is as it was.
 
-    A position that is there goes, with all that describes its fix; so do the place names that this program
-    wrote with it. Names that somebody else gave stay, and then no others are added.
+    A position that is there goes, with all that describes its fix; so do the names of a place that this
+    program wrote with it. Names that somebody else gave stay, and then no others are added.
 
     Raises:
         SidecarRefused: it is no XMP that can be read safely, or the result could not be read back.
     """
     packet = scan(data)
-    before = _position_in(packet)
-    going = set(_POSITION_NAMES)
-    if before is not None:
-        going |= _FIX_NAMES
-    if before is not None and before.is_estimate:
-        going |= _PLACE_NAMES
-    named = any(packet.text(name) is not None for name in _PLACE_NAMES - going)
-    spans = [span for found in packet.descriptions for span in _spans(data, found, going)]
+    going = _POSITION_NAMES if _position_in(packet) is None else _POSITION_NAMES | _FIX_NAMES
+    spans: list[tuple[int, int]] = []
+    named = False
+    for description in packet.descriptions:
+        own = going | _PLACE_NAMES if _is_own(description) else going
+        spans += _spans(data, description, own)
+        named |= any(p.name in _PLACE_NAMES - own for p in description.properties)
     # Before the spaces that indent the end tag.
     end = len(data[: packet.rdf_end].rstrip(b" \t"))
     block = _description(_properties(estimate, names=not named), packet.about)
@@ -184,21 +183,31 @@ def _description(properties: dict[Name, str], about: str) -> bytes:
     return "\n".join(lines).encode("ascii", "xmlcharrefreplace")
 
 
-def _spans(data: bytes, description: Description, going: set[Name]) -> list[tuple[int, int]]:
+def _is_own(description: Description) -> bool:
+    """Whether a description is as this program writes it: anything else may be a person's word by now."""
+    texts = {p.name: p.text for p in description.properties}
+    return (
+        texts.get(METHOD, "").startswith(ESTIMATE_METHOD) and texts.keys() <= _POSITION_NAMES | _PLACE_NAMES
+    )
+
+
+def _spans(data: bytes, description: Description, going: frozenset[Name]) -> list[tuple[int, int]]:
     """The bytes of a description that go: of some properties, or of all of it where nothing else is in it."""
     gone = [p for p in description.properties if p.name in going]
-    if not gone:
-        return []
-    spans = [(_after_text(data, p.start), p.end) for p in gone]
+    elements = [p for p in gone if p.start >= description.inner_start]
     inner = bytearray(data[description.inner_start : description.inner_end])
-    for p in sorted(gone, key=lambda p: p.start, reverse=True):
-        if p.start >= description.inner_start:
-            del inner[p.start - description.inner_start : p.end - description.inner_start]
-    if len(gone) == len(description.properties) and not inner.strip():
-        return [(_after_text(data, description.start), description.end)]
-    return spans
+    for p in reversed(elements):
+        del inner[p.start - description.inner_start : p.end - description.inner_start]
+    if gone and len(gone) == len(description.properties) and not inner.strip():
+        return [_with_its_line(data, description.start, description.end)]
+    attributes = [(p.start, p.end) for p in gone if p.start < description.inner_start]
+    return attributes + [_with_its_line(data, p.start, p.end) for p in elements]
 
 
-def _after_text(data: bytes, start: int) -> int:
-    """Where the space before `start` begins."""
-    return len(data[:start].rstrip(b" \t\r\n"))
+def _with_its_line(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """The bytes of an element; with its line's indent and end, where it has lines of its own."""
+    line_start = data.rfind(b"\n", 0, start) + 1
+    line_end = data.find(b"\n", end) + 1
+    if line_end and not data[line_start:start].strip() and not data[end:line_end].strip():
+        return line_start, line_end
+    return start, end
