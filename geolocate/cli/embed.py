@@ -14,13 +14,15 @@ from geolocate.cli.locating import introduction
 from geolocate.cli.options import message_options, model_options, photo_options
 from geolocate.cli.parameters import FilePath, blaming_environment
 from geolocate.cli.photo_paths import (
-    STANDARD_INPUT,
     PhotoTotal,
     check_paths,
+    local_files,
     photo_arguments,
+    public_inputs,
     refuse_options_about_photos,
 )
 from geolocate.cli.progress import Progress
+from geolocate.cli.source_options import SourceOptions, source_options
 from geolocate.cli.status import DONE, PHOTOS_FAILED
 from geolocate.errors import UsageError
 
@@ -53,6 +55,7 @@ BLOCK = 4096
     "in one table (needs the extra 'parquet').",
 )
 @click.option("--overwrite", is_flag=True, help="Discard what a killed run left beside the output file.")
+@source_options
 @model_options
 @photo_options
 @message_options
@@ -61,6 +64,10 @@ def command(
     null: bool,
     output: str,
     overwrite: bool,
+    lists: tuple[str, ...],
+    max_bytes: int,
+    fetch_timeout: float,
+    allow_host: tuple[str, ...],
     model: str | None,
     device: Literal["auto", "cuda", "cpu"],
     precision: str,
@@ -75,16 +82,18 @@ def command(
 ) -> int:
     """Embeddings of photos or of points, for other programs.
 
-    PATH is a photo, a folder (searched recursively) or - (paths on standard input). A photo that fails has no
-    row in FILE.npy; the list of rows names it with its error. POINTS.csv is a table with the columns LAT and
-    LON (degrees); each of its rows gets the location embedding of that point, in its order.
+    PATH is a photo, a folder (searched recursively), a zip or tar archive, a URL or - (paths on standard
+    input). A photo that fails has no row in FILE.npy; the list of rows names it with its error. POINTS.csv is
+    a table with the columns LAT and LON (degrees); each of its rows gets the location embedding of that
+    point, in its order.
 
     All embeddings have length 1 and live in one space: the product of a photo's and a point's is their
     similarity. They are not the backbone's features, which `predict --features` takes.
     """
     points = _points(paths)
+    sources = SourceOptions(lists, max_bytes, fetch_timeout, allow_host)
     if points is None:
-        check_paths(paths, null)
+        check_paths(paths, null, lists, sources.limits)
     else:
         refuse_options_about_photos("a table of points has")
     kind = Path(output).suffix.lower()
@@ -97,7 +106,7 @@ def command(
 
     with blaming_environment("model"):
         bundle = load_bundle(model)
-    total = PhotoTotal(paths) if points is None else lambda: None
+    total = PhotoTotal(paths, lists) if points is None else lambda: None
     unit = "photo" if points is None else "point"
     with Progress(shown=progress, quiet=quiet, total=total, unit=unit) as shown:
 
@@ -105,7 +114,7 @@ def command(
             shown.note(f"geolocate: {text}")
 
         writer, files = _open_writer(
-            output, paths, bundle.manifest, overwrite=overwrite, photos=points is None
+            output, local_files(paths, lists), bundle.manifest, overwrite=overwrite, photos=points is None
         )
         try:
             from geolocate.geolocator import Geolocator
@@ -115,14 +124,16 @@ def command(
                 device=device,
                 precision=precision,
                 batch_size=batch_size,
-                decode=DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate),
+                decode=DecodeOptions(
+                    workers, max_pixels, allow_truncated, exact_decode, isolate, fetch=sources.limits
+                ),
                 say=say,
             )
             for line in introduction(bundle, geolocator.precision):
                 say(line)
             shown.begin()
             rows = (
-                _photos(geolocator, photo_arguments(paths, null), [str(f) for f in files])
+                _photos(geolocator, photo_arguments(paths, null, lists), [str(f) for f in files])
                 if points is None
                 else _located(geolocator, points)
             )
@@ -137,8 +148,9 @@ def command(
             files[0],
             {
                 "program": f"geolocate {importlib.metadata.version('geolocate')}",
-                "inputs": list(paths),
+                "inputs": public_inputs(paths),
                 "options": {
+                    **sources.settings,
                     "device": geolocator.device,
                     "precision": geolocator.precision,
                     "max_pixels": max_pixels,
@@ -172,7 +184,7 @@ def _points(paths: tuple[str, ...]) -> Path | None:
 
 
 def _open_writer(
-    output: str, paths: tuple[str, ...], manifest: Manifest, *, overwrite: bool, photos: bool
+    output: str, read: list[str], manifest: Manifest, *, overwrite: bool, photos: bool
 ) -> tuple[EmbeddingWriter, list[Path]]:
     """The output, and every file that the run writes, itself first."""
     from geolocate.writers.embeddings import ROWS_SUFFIX, NpyWriter, ParquetWriter
@@ -186,7 +198,7 @@ def _open_writer(
     npy = Path(output).suffix.lower() == ".npy"
     if npy and photos:
         wanted["output's list of rows"] = output + ROWS_SUFFIX
-    refuse_conflicts(wanted, inputs=[path for path in paths if path != STANDARD_INPUT])
+    refuse_conflicts(wanted, inputs=read)
     targets: list[FileTarget] = []
     try:
         for path in wanted.values():

@@ -313,7 +313,7 @@ def _refuse_many_places(count: int | None, ranks: int, interval_s: float) -> Non
     """Raises UsageError where a service would be asked for very many places."""
     if count is None:
         raise UsageError(
-            "nobody knows yet how many places a list on standard input makes: a geocoding service needs --yes"
+            "nobody knows yet how many places lists, URLs and archives make: a geocoding service needs --yes"
         )
     from geolocate.geocoding import LARGE_RUN_PLACES
 

@@ -22,13 +22,16 @@ from geolocate.cli.options import (
 )
 from geolocate.cli.parameters import EnvironmentOption, FilePath
 from geolocate.cli.photo_paths import (
-    STANDARD_INPUT,
     PhotoTotal,
+    can_count,
     check_paths,
+    local_files,
     photo_arguments,
+    public_inputs,
     refuse_options_about_photos,
 )
 from geolocate.cli.reference import ReferenceOptions, reference_options
+from geolocate.cli.source_options import SourceOptions, source_options
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     help="The backbone's features of photos, one a row, in place of PATHs: raw, not normalised, and not the "
     "embeddings that embed writes.",
 )
+@source_options
 @ranking_options
 @answer_options
 @prior_options
@@ -69,6 +73,10 @@ def command(
     paths: tuple[str, ...],
     null: bool,
     features: str | None,
+    lists: tuple[str, ...],
+    max_bytes: int,
+    fetch_timeout: float,
+    allow_host: tuple[str, ...],
     concepts: int,
     exif: bool,
     album: bool,
@@ -87,17 +95,19 @@ def command(
 ) -> int:
     """Tell where photos were taken.
 
-    PATH is a photo, a folder (searched recursively) or - (paths on standard input, one a line).
+    PATH is a photo, a folder (searched recursively), a zip or tar archive, a URL (https://, s3://, gs://) or
+    - (paths on standard input, one a line).
     Without an output option: a table on a terminal, CSV into a pipe.
     """
     options = SharedOptions(**shared)
     references = ReferenceOptions(reference, reference_k, reference_sigma, reference_weight)
+    sources = SourceOptions(lists, max_bytes, fetch_timeout, allow_host)
     if features is not None:
         if paths:
             raise UsageError("--features takes the place of PATHs: give one or the other")
         refuse_options_about_photos("--features has")
         return _locate_features(features, concepts, options, references)
-    check_paths(paths, null)
+    check_paths(paths, null, lists, sources.limits)
 
     from geolocate.decoding import DecodeOptions
     from geolocate.photos import count_photos
@@ -106,7 +116,7 @@ def command(
         geolocator: Geolocator, own_files: list[str], finished: FinishedPhotos
     ) -> Iterator[Prediction]:
         return geolocator.locate(
-            photo_arguments(paths, null),
+            photo_arguments(paths, null, lists),
             top_k=options.top_k,
             ranking=options.ranking,
             concepts=concepts,
@@ -119,16 +129,17 @@ def command(
             skip=finished.take,
         )
 
-    decode = DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate)
+    decode = DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate, fetch=sources.limits)
     return locate_and_write(
         options,
         predictions,
         what="photos",
-        inputs=list(paths),
-        files=[*(path for path in paths if path != STANDARD_INPUT), *references.files],
-        tables=references.files,
+        inputs=public_inputs(paths),
+        files=[*local_files(paths, lists), *references.files],
+        tables=[*lists, *references.files],
         settings={
             **references.settings,
+            **sources.settings,
             "concepts": concepts,
             "exif": exif,
             "album": album,
@@ -136,8 +147,8 @@ def command(
             "allow_truncated": allow_truncated,
             "exact_decode": exact_decode,
         },
-        count=lambda: None if STANDARD_INPUT in paths else count_photos(paths),
-        total=PhotoTotal(paths),
+        count=lambda: count_photos(photo_arguments(paths, null)) if can_count(paths, lists) else None,
+        total=PhotoTotal(paths, lists),
         geolocator_options={
             "precision": precision,
             "batch_size": batch_size,
