@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rich.cells import cell_len, split_graphemes
+from rich.cells import cell_len, get_character_cell_size
 
 from geolocate.text_safety import printable
 
@@ -52,13 +52,13 @@ class TerminalText:
         if cell_len(words) <= width:
             return words
         room = max(width - len(self.ellipsis), 0)
-        graphemes = [(words[start:end], cells) for start, end, cells in split_graphemes(words)[0]]
+        letters = _letters(words)
         kept = []
-        for grapheme, cells in reversed(graphemes) if keep_end else graphemes:
-            room -= cells
+        for letter in reversed(letters) if keep_end else letters:
+            room -= cell_len(letter)
             if room < 0:
                 break
-            kept.append(grapheme)
+            kept.append(letter)
         return self.ellipsis + "".join(reversed(kept)) if keep_end else "".join(kept) + self.ellipsis
 
     def isolated(self, shown: str) -> str:
@@ -70,3 +70,14 @@ class TerminalText:
         if shown.isascii() or not self._unicode or not _RIGHT_TO_LEFT.search(shown):
             return shown
         return f"{_LEFT_TO_RIGHT_MARK}{shown}{_LEFT_TO_RIGHT_MARK}"
+
+
+def _letters(shown: str) -> list[str]:
+    """Each character with the marks of no width that follow it."""
+    letters: list[str] = []
+    for character in shown:
+        if letters and not get_character_cell_size(character):
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters
