@@ -105,6 +105,15 @@ def test_counting_follows_the_rules_of_finding(inside: Path) -> None:
     assert count_photos(["p", "x.bin"]) == 3
 
 
+def test_each_photo_is_told_with_the_argument_that_it_was_reached_from(inside: Path) -> None:
+    touch(inside, "photos/a.jpg", "photos/deep/b.jpg", "c.jpg")
+    told: list[tuple[str, str]] = []
+    found, _ = find("photos/", "c.jpg", "photos", on_found=lambda *pair: told.append(pair))
+    assert told == [("photos/", "photos/a.jpg"), ("photos/", "photos/deep/b.jpg"), ("c.jpg", "c.jpg")]
+    assert [photo for _, photo in told] == found
+    assert count_photos(["photos", "c.jpg"], counts=lambda argument, photo: argument == "photos") == 2
+
+
 def test_finding_is_lazy(inside: Path) -> None:
     touch(inside, "p/a.jpg")
 

@@ -95,9 +95,26 @@ def _elsewhere(argument: str, search: _Search, limits: FetchLimits | None) -> It
     return photos_in(argument, search.selects, search.on_warning, limits or FetchLimits())
 
 
-def count_photos(arguments: Iterable[str], *, exclude: Collection[str] = ()) -> int:
-    """How many photos :func:`find_photos` yields; reads folders, opens no file."""
-    return sum(1 for _ in find_photos(arguments, on_warning=lambda _: None, exclude=exclude))
+def count_photos(
+    arguments: Iterable[str],
+    *,
+    exclude: Collection[str] = (),
+    counts: Callable[[str, str], bool] = lambda argument, photo: True,
+) -> int:
+    """How many photos :func:`find_photos` yields; reads folders, opens no file.
+
+    Args:
+        counts: which of them are meant, by the argument and the photo.
+    """
+    count = 0
+
+    def add(argument: str, photo: str) -> None:
+        nonlocal count
+        count += counts(argument, photo)
+
+    for _ in find_photos(arguments, on_warning=lambda _: None, exclude=exclude, on_found=add):
+        pass
+    return count
 
 
 def check_arguments(arguments: Iterable[str], limits: FetchLimits | None = None) -> None:

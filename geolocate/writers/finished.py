@@ -13,14 +13,25 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 8
 
 
-class FinishedPhotos:
-    """A bag of paths as keyed 64-bit digests: 12 bytes each, and no names that meet on purpose.
+class PathDigest:
+    """Keyed 64-bit digests of paths: no names that meet on purpose.
 
     Two of a million paths share a digest by chance once in 40 million runs.
     """
 
     def __init__(self) -> None:
         self._key = os.urandom(16)
+
+    def __call__(self, path: str) -> int:
+        data = path.encode("utf-8", "surrogatepass")
+        return int.from_bytes(blake2b(data, digest_size=DIGEST_BYTES, key=self._key).digest(), "little")
+
+
+class FinishedPhotos:
+    """A bag of paths, 12 bytes each."""
+
+    def __init__(self) -> None:
+        self._digest = PathDigest()
         self._added = array("Q")
         self._sorted: NDArray[Any] | None = None
         self._taken: NDArray[Any] | None = None
@@ -49,7 +60,3 @@ class FinishedPhotos:
             return False
         self._taken[first] += 1
         return True
-
-    def _digest(self, photo: str) -> int:
-        data = photo.encode("utf-8", "surrogatepass")
-        return int.from_bytes(blake2b(data, digest_size=DIGEST_BYTES, key=self._key).digest(), "little")
