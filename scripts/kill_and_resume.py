@@ -25,7 +25,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-OUTPUTS = ("out.csv", "out.jsonl", "out.geojson", "out.kml", "out.parquet")
+OUTPUTS = ("out.csv", "out.jsonl", "out.geojson", "out.kml", "out.parquet", "out.map")
 #: Every so many-th photo is damaged.
 DAMAGED = 25
 #: So many runs of a hundred are killed before their first photo is done.

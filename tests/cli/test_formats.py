@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from geolocate.cli import cli
 
-FORMATS = ("csv", "jsonl", "geojson", "kml", "parquet")
+FORMATS = ("csv", "jsonl", "geojson", "kml", "parquet", "map")
 
 
 def run(*words: str | Path) -> Result:
@@ -111,11 +111,14 @@ def without(module: str, *words: str | Path) -> subprocess.CompletedProcess[str]
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_a_missing_extra_is_named_before_any_work(drawn_photos: Path, tmp_path: Path) -> None:
-    refused = without("pyarrow", drawn_photos, *options(tmp_path, ("csv", "parquet")))
+@pytest.mark.parametrize(("module", "name"), [("pyarrow", "parquet"), ("js_lib_leaflet", "map")])
+def test_a_missing_extra_is_named_before_any_work(
+    drawn_photos: Path, tmp_path: Path, module: str, name: str
+) -> None:
+    refused = without(module, drawn_photos, *options(tmp_path, ("csv", name)))
     assert refused.returncode == 1
     assert refused.stderr == (
-        "geolocate: --parquet needs the 'parquet' extra: pip install 'geolocate[parquet]'\n"
+        f"geolocate: --{name} needs the '{name}' extra: pip install 'geolocate[{name}]'\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -23,7 +23,7 @@ from geolocate.writers import Writers
 
 PROGRAM = [sys.executable, "-m", "geolocate"]
 PHOTOS = 59
-OUTPUTS = ("out.csv", "out.jsonl", "out.geojson", "out.kml", "out.parquet")
+OUTPUTS = ("out.csv", "out.jsonl", "out.geojson", "out.kml", "out.parquet", "out.map")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
 
 
@@ -321,7 +321,8 @@ def test_what_is_done_is_not_decoded_again(
 ) -> None:
     import geolocate.decoded_item
 
-    interrupted_after(30, *words(photos, tmp_path))
+    call = words(photos, tmp_path, OUTPUTS[:-1])  # the map would decode them for its thumbnails
+    interrupted_after(30, *call)
     decoded: list[str] = []
     decode = geolocate.decoded_item.decode_photo
 
@@ -330,7 +331,7 @@ def test_what_is_done_is_not_decoded_again(
         return decode(photo, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(geolocate.decoded_item, "decode_photo", decode_and_note)
-    run(*words(photos, tmp_path), "--resume")
+    run(*call, "--resume")
     with (tmp_path / "out.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["rank"] in ("", "1")]
     assert len(decoded) == len(set(decoded))
