@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from geolocate.errors import OutputError
 from geolocate.records import Prediction
+from geolocate.sources.urls import is_url
+from geolocate.text_safety import printable, to_unicode
 from geolocate.writers.map.page import json_block, page_pieces
 from geolocate.writers.map.photo_json import photo_json
 from geolocate.writers.map.thumbnails import thumbnails
@@ -46,7 +48,8 @@ class MapWriter:
         photo = json_block(photo_json(prediction)).encode("ascii")
         try:
             self._photos.write((b",\n" if self._count else b"") + photo)
-            if self._facts.thumbnails is not None and prediction.error is None:
+            # What is at a URL is not fetched twice.
+            if self._facts.thumbnails and prediction.error is None and not is_url(prediction.photo):
                 # ASCII escapes carry even the undecodable bytes of a path.
                 self._paths.write(json.dumps([self._count, prediction.photo]).encode("ascii") + b"\n")
         except OSError as error:
@@ -73,7 +76,10 @@ class MapWriter:
         return self._target.abandon()
 
     def _about(self) -> dict[str, Any]:
-        return {"what": self._facts.what, "model": list(self._facts.model)}
+        return {
+            "what": self._facts.what,
+            "model": [printable(to_unicode(line)) for line in self._facts.model],
+        }
 
     def _write_photos(self) -> None:
         self._target.write(b"[")
