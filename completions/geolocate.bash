@@ -28,10 +28,10 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate tag train explain export models cache distributed doctor" kind=file ;;
-        "predict") options="-0 --null --features -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "") options="-0 --null --features --from --max-bytes --fetch-timeout --allow-host -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --shard --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate tag train explain export models cache distributed doctor" kind=file ;;
+        "predict") options="-0 --null --features --from --max-bytes --fetch-timeout --allow-host -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --shard --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
-        "embed") options="-0 --null -o --output --overwrite --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "embed") options="-0 --null -o --output --overwrite --from --max-bytes --fetch-timeout --allow-host --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "tag") options="--write --in-place --overwrite --min-probability --max-radius --photos --undo -q --quiet -h --help" words="" kind=file ;;
         "train") options="--images --output --resume --backbone --backbone-weights --views --cache --held-out --apart --gallery --device --concepts --space --divergence --divergence-weight --grounding --epochs --batch-size --optimiser --learning-rate --weight-decay --schedule --decay --noise --queue --queue-noise --negatives-beyond --freeze --data-share --patience --stop-metric --seed --embedding-dim --sigma --frequencies --hidden --projection -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
@@ -54,6 +54,10 @@ _geolocate() {
     if [[ -z $ended ]]; then
         case "${command:-predict}:$previous" in
             "predict:--features") kind=value-file words="" ;;
+            "predict:--from") kind=value-file words="" ;;
+            "predict:--max-bytes") kind=value-none words="" ;;
+            "predict:--fetch-timeout") kind=value-none words="" ;;
+            "predict:--allow-host") kind=value-none words="" ;;
             "predict:-k"|"predict:--top-k") kind=value-none words="" ;;
             "predict:--ranking") kind=value-words words="merged points published" ;;
             "predict:--gallery") kind=value-file words="" ;;
@@ -66,6 +70,7 @@ _geolocate() {
             "predict:--reference-k") kind=value-none words="" ;;
             "predict:--reference-sigma") kind=value-none words="" ;;
             "predict:--reference-weight") kind=value-none words="" ;;
+            "predict:--shard") kind=value-none words="" ;;
             "predict:--csv") kind=value-file words="" ;;
             "predict:--jsonl") kind=value-file words="" ;;
             "predict:--geojson") kind=value-file words="" ;;
@@ -106,6 +111,10 @@ _geolocate() {
             "query:--model") kind=value-file words="" ;;
             "query:--device") kind=value-words words="auto cuda cpu" ;;
             "embed:-o"|"embed:--output") kind=value-file words="" ;;
+            "embed:--from") kind=value-file words="" ;;
+            "embed:--max-bytes") kind=value-none words="" ;;
+            "embed:--fetch-timeout") kind=value-none words="" ;;
+            "embed:--allow-host") kind=value-none words="" ;;
             "embed:--model") kind=value-file words="" ;;
             "embed:--device") kind=value-words words="auto cuda cpu" ;;
             "embed:--precision") kind=value-words words="auto fp32 int8 fp16" ;;

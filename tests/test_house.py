@@ -15,7 +15,17 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Layers of the runtime from top to bottom; a module imports from its own layer and those below.
 LAYERS = (
     ("__main__", "cli"),
-    ("geolocator", "explanation", "evaluation", "writers", "results", "sharding", "tagging", "diagnosis", "distributed"),
+    (
+        "geolocator",
+        "explanation",
+        "evaluation",
+        "writers",
+        "results",
+        "sharding",
+        "tagging",
+        "diagnosis",
+        "distributed",
+    ),
     (
         "gallery",
         "gallery_csv",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from geolocate.geolocator import Geolocator
     from geolocate.priors import Prior
     from geolocate.records import Prediction
+    from geolocate.sharding.listing import ShardListing
     from geolocate.writers.finished import FinishedPhotos
     from geolocate.writers.outputs import Writers
 
@@ -45,6 +46,7 @@ def locate_and_write(
     geolocator_options: Mapping[str, Any] | None = None,
     thumbnails: DecodeOptions | None = None,
     remarks: Iterable[str] = (),
+    listing: ShardListing | None = None,
 ) -> int:
     """Runs the command and returns the exit status; what can be refused is refused before any work.
 
@@ -59,6 +61,7 @@ def locate_and_write(
         geolocator_options: more arguments of :class:`geolocate.geolocator.Geolocator`.
         thumbnails: how the inputs are decoded for small pictures of them; None where they are no photos.
         remarks: what else there is to tell the user before the work begins.
+        listing: of the shard that the work is cut down to, if it is; it is told what is done already.
     """
     from geolocate.bundle import load_bundle
     from geolocate.geocoding import open_namer
@@ -148,6 +151,8 @@ def locate_and_write(
                 },
                 "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
             }
+            if listing is not None:
+                run["shard"] = str(listing.shard)
             tables = [*tables, *([options.gallery] if options.gallery is not None else [])]
             outputs.begin({**run, "folder": folder_of(files, inputs), "tables": file_states(tables)})
             if options.resume:
@@ -156,15 +161,19 @@ def locate_and_write(
             located = predictions(geolocator, [str(path) for path in outputs.paths], outputs.finished)
             for prediction in outputs.earlier():
                 shown.found_done(failed=prediction.error is not None)
+                if listing is not None:
+                    listing.earlier(prediction.photo)
             shown.begin()
             for prediction in located:
                 outputs.write(prediction)
                 shown.advance(failed=prediction.error is not None)
-        outputs.close({**run, what: shown.done, "failed": shown.failed})
+        if listing is not None:
+            run["shard"] = listing.facts()
+        outputs.close({**run, what: shown.done, "failed": shown.failed, "model": list(facts.model)})
         if namer.attribution and shown.done:
             say(namer.attribution)
         if not shown.done:
-            say(f"no {what} found")
+            say(f"no {what} found" if listing is None else f"no {what} in shard {listing.shard}")
     return PHOTOS_FAILED if shown.failed else DONE
 
 

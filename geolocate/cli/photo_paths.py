@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
+    from geolocate.sharding.shard import Shard
     from geolocate.sources.limits import FetchLimits
 
 STANDARD_INPUT = "-"
@@ -144,10 +145,15 @@ class PhotoTotal:
     """How many photos there are, counted aside while the first of them are already at work.
 
     None until it is known; always None for lists, URLs and archives.
+
+    Args:
+        part: of the photos; None for all.
     """
 
-    def __init__(self, paths: tuple[str, ...], lists: tuple[str, ...] = ()) -> None:
-        self._paths, self._lists = paths, lists
+    def __init__(
+        self, paths: tuple[str, ...], lists: tuple[str, ...] = (), part: Shard | None = None
+    ) -> None:
+        self._paths, self._lists, self._part = paths, lists, part
         self._count: int | None = None
         self._thread: threading.Thread | None = None
 
@@ -159,5 +165,6 @@ class PhotoTotal:
 
     def _run(self) -> None:
         from geolocate.photos import count_photos
+        from geolocate.sharding.shard import WHOLE
 
-        self._count = count_photos(_expanded(self._paths))
+        self._count = count_photos(_expanded(self._paths), counts=(self._part or WHOLE).holds_photo)

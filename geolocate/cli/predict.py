@@ -63,6 +63,12 @@ if TYPE_CHECKING:
     help="Use the positions of photos taken near in time, and time zones; EXIF of all photos is read first.",
 )
 @reference_options
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the I-th of N parts of the photos, the same on every machine; geolocate merge puts the "
+    "outputs together.",
+)
 @output_options
 @content_options
 @naming_options
@@ -80,6 +86,7 @@ def command(
     concepts: int,
     exif: bool,
     album: bool,
+    shard: str | None,
     precision: str,
     batch_size: int | None,
     workers: int | None,
@@ -106,11 +113,16 @@ def command(
         if paths:
             raise UsageError("--features takes the place of PATHs: give one or the other")
         refuse_options_about_photos("--features has")
-        return _locate_features(features, concepts, options, references)
+        return _locate_features(features, concepts, options, references, shard)
     check_paths(paths, null, lists, sources.limits)
 
     from geolocate.decoding import DecodeOptions
     from geolocate.photos import count_photos
+    from geolocate.sharding.listing import ShardListing
+    from geolocate.sharding.shard import WHOLE, Shard
+
+    part = WHOLE if shard is None else Shard.parse(shard)
+    listing = None if shard is None else ShardListing(part)
 
     def predictions(
         geolocator: Geolocator, own_files: list[str], finished: FinishedPhotos
@@ -126,8 +138,17 @@ def command(
             abstain_km=options.abstain,
             album=album,
             reference=references.open(geolocator, quiet=options.quiet, progress=options.progress),
-            skip=finished.take,
+            skip=finished.take if listing is None else listing.skip,
+            on_found=found,
         )
+
+    def found(argument: str, photo: str) -> None:
+        if listing is not None:
+            listing.found(argument, photo)
+
+    def count() -> int | None:
+        arguments = photo_arguments(paths, null)
+        return count_photos(arguments, counts=part.holds_photo) if can_count(paths, lists) else None
 
     decode = DecodeOptions(workers, max_pixels, allow_truncated, exact_decode, isolate, fetch=sources.limits)
     return locate_and_write(
@@ -147,22 +168,29 @@ def command(
             "allow_truncated": allow_truncated,
             "exact_decode": exact_decode,
         },
-        count=lambda: count_photos(photo_arguments(paths, null)) if can_count(paths, lists) else None,
-        total=PhotoTotal(paths, lists),
+        count=count,
+        total=PhotoTotal(paths, lists, part),
         geolocator_options={
             "precision": precision,
             "batch_size": batch_size,
             "decode": decode,
         },
         thumbnails=decode,
+        listing=listing,
     )
 
 
-def _locate_features(path: str, concepts: int, options: SharedOptions, references: ReferenceOptions) -> int:
+def _locate_features(
+    path: str, concepts: int, options: SharedOptions, references: ReferenceOptions, shard: str | None
+) -> int:
     """Places the rows of an NPY file of features (N, c)."""
     from geolocate.cli.features import open_features, remark_on_norms
+    from geolocate.sharding.listing import ShardListing
+    from geolocate.sharding.shard import WHOLE, Shard
 
+    part = WHOLE if shard is None else Shard.parse(shard)
     features = open_features(path)
+    listing = None if shard is None else ShardListing(part, rows=len(features))
     remark = remark_on_norms(features)
     return locate_and_write(
         options,
@@ -175,14 +203,15 @@ def _locate_features(path: str, concepts: int, options: SharedOptions, reference
             by=options.by,
             abstain_km=options.abstain,
             reference=references.open(geolocator, quiet=options.quiet, progress=options.progress),
-            skip=finished.take,
+            skip=finished.take if listing is None else listing.skip,
         ),
         what="photos",
         inputs=[path],
         files=[path, *references.files],
         tables=[path, *references.files],
         settings={**references.settings, "concepts": concepts},
-        count=lambda: len(features),
-        total=lambda: len(features),
+        count=lambda: len(part.rows(len(features))),
+        total=lambda: len(part.rows(len(features))),
         remarks=[remark] if remark else [],
+        listing=listing,
     )

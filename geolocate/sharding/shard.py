@@ -46,10 +46,18 @@ class Shard:
         digest = int.from_bytes(hashlib.sha256(name).digest(), "big")
         return digest % self.count == self.index - 1
 
+    def holds_photo(self, argument: str, photo: str) -> bool:
+        """Whether the photo is in it that was reached from that argument."""
+        return self.holds(name_in(argument, photo))
+
     def rows(self, rows: int) -> range:
         """Which of so many rows of a table are in it, from 0: they are next to each other."""
         first, beyond = (-(-part * rows // self.count) for part in (self.index - 1, self.index))
         return range(first, beyond)
+
+
+#: The whole, of which there is one part.
+WHOLE = Shard(1, 1)
 
 
 def name_in(argument: str, photo: str) -> bytes:
