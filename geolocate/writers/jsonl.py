@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from geolocate.records import Prediction
-from geolocate.writers.rows import PHOTO_BYTES as PHOTO_BYTES
 from geolocate.writers.rows import in_json, rows_of
 from geolocate.writers.target import Target
 
