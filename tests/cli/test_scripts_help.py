@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("benchmarks/performance.py", "benchmarks/cpu_variants.py", "scripts/photo_costs.py")
+SCRIPTS = (
+    "benchmarks/performance.py",
+    "benchmarks/cpu_variants.py",
+    "benchmarks/scale.py",
+    "benchmarks/scale_measures.py",
+    "scripts/photo_costs.py",
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
