@@ -73,7 +73,7 @@ def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> i
         ExtraMissing, ClusterError, BundleError, OutputError: what keeps the job from being done.
     """
     from geolocate.distributed.cluster import import_ray, joined, own_pool, started
-    from geolocate.distributed.partitions import finished_partitions, write_manifest
+    from geolocate.distributed.partitions import MANIFEST, finished_partitions, write_manifest
     from geolocate.distributed.pipeline import run_partitions
     from geolocate.distributed.store import open_store
 
@@ -93,14 +93,20 @@ def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> i
             else stack.enter_context(joined(options.address, options.device, options.actors, options.workers))
         )
         job, decoding, locating = _prepared(inputs, pool, options, say)
-        plan = _plan_of(store, job, options, say) or _listed(store, job, inputs, null, options, say)
+        earlier = _earlier_plan(store, job, options)
+        plan = earlier or _listed(store, job, inputs, null, options, say)
         total = plan.photos
         done = finished_partitions(store, plan)
         for partition in done.values():
             _count(shown, partition.photos, partition.failed)
         todo = [index for index in range(plan.partitions) if index not in done]
-        if done:
-            say(f"{len(done):,} of {plan.partitions:,} partitions are finished already")
+        if earlier is not None:
+            say(
+                f"going on with the {plan.photos:,} photos that were listed, not with what came since: "
+                f"{len(done):,} of {plan.partitions:,} partitions are finished"
+                if todo
+                else f"{store} is complete; --overwrite starts anew"
+            )
         if todo:
             if options.address is None:
                 stack.enter_context(started(pool))
@@ -110,7 +116,8 @@ def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> i
                 for partition in run_partitions(store, plan, todo, pool, decoding, locating):
                     done[partition.partition] = partition
                     _count(shown, partition.photos, partition.failed)
-        write_manifest(store, plan, done)
+        if todo or MANIFEST not in store.sizes():
+            write_manifest(store, plan, done)
         if not plan.photos:
             say("no photos found")
     return PHOTOS_FAILED if shown.failed else DONE
@@ -195,13 +202,13 @@ def _prepared(
     return job, Decoding(size, decode, options.exif, os.getcwd(), tuple(files)), locating
 
 
-def _plan_of(store: Store, job: dict[str, Any], options: Options, say: Say) -> Plan | None:
+def _earlier_plan(store: Store, job: dict[str, Any], options: Options) -> Plan | None:
     """The plan of the job that is in OUTPUT, if it is this one; None where there is none.
 
     Raises:
         UsageError: it is another one, says in what; or there are files that are none of ours.
     """
-    from geolocate.distributed.partitions import MANIFEST, discard_job, is_plan
+    from geolocate.distributed.partitions import discard_job, is_plan
     from geolocate.distributed.plan import JOB, as_written, read_plan
     from geolocate.writers.journal import differences
 
@@ -221,11 +228,6 @@ def _plan_of(store: Store, job: dict[str, Any], options: Options, say: Say) -> P
             f"{store} holds another job: {'; '.join(differences(plan.job, wanted))}. "
             "Give the same arguments and options again, or --overwrite to start anew"
         )
-    say(
-        f"{store} is complete; --overwrite starts anew"
-        if MANIFEST in names
-        else f"going on with the {plan.photos:,} photos that were listed; what came since is not of this job"
-    )
     return plan
 
 

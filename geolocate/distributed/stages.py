@@ -95,7 +95,7 @@ def decode(block: arrow.Table, how: Decoding) -> arrow.Table:
             "partition": arrow.array([row["partition"]] * len(items), arrow.int32()),
             "item": arrow.array([pickle.dumps(replace(item, pixels=None)) for item in items], arrow.binary()),
             "pixels": arrow.array(
-                [None if item.pixels is None else memoryview(item.pixels).cast("B") for item in items],
+                [None if item.pixels is None else item.pixels.tobytes() for item in items],
                 arrow.large_binary(),
             ),
         }

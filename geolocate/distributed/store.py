@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,16 +18,19 @@ from geolocate.text_safety import printable
 from geolocate.writers.stream import output_error, shown
 from geolocate.writers.target import sync_folder
 
-#: Ends the names of files that are not complete yet.
-TEMPORARY_SUFFIX = ".tmp"
+#: Names of files that are not complete yet: `.NAME.HEX.tmp`.
+_TEMPORARY = re.compile(r"\.[a-z0-9-]+\.(json|parquet)\.[0-9a-f]{32}\.tmp")
 _SCHEME = "://"
 
 
 class Store(Protocol):
-    """Small files by name, "/"-separated; machines get it by value, and it holds no credentials."""
+    """Small files by name, "/"-separated; machines get it by value, and it holds no credentials.
 
-    def __str__(self) -> str:
-        """How a person calls it."""
+    Its text is how a person calls it.
+    """
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Makes sure that no other job writes there, where that can be known. Raises UsageError."""
 
     def sizes(self) -> dict[str, int]:
         """Names and sizes (bytes) of all files. Raises OutputError."""
@@ -70,10 +76,10 @@ class Folder:
         return printable(str(self._path))
 
     @contextlib.contextmanager
-    def claimed(self) -> Any:
+    def claimed(self) -> Iterator[None]:
         """Claims the folder, creating it if need be, until the context or the process ends.
 
-        What writers that were killed left half done is swept away.
+        Files that writers were killed over are swept away.
 
         Raises:
             UsageError: another job is writing there now.
@@ -87,12 +93,17 @@ class Folder:
         try:
             if descriptor is not None and not lock(descriptor):
                 raise UsageError(f"another job is writing {self} at this moment")
-            for left in self._path.glob(f".*{TEMPORARY_SUFFIX}"):
-                left.unlink(missing_ok=True)
+            self._sweep()
             yield
         finally:
             if descriptor is not None:
                 os.close(descriptor)
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(OSError):  # what cannot be removed does no harm
+            for path in chain(self._path.glob(".*.tmp"), self._path.glob("plan/.*.tmp")):
+                if _TEMPORARY.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
 
     def sizes(self) -> dict[str, int]:
         """As :class:`Store`."""
@@ -120,7 +131,7 @@ class Folder:
         """As :class:`Store`: under a temporary name, then renamed."""
         path = self._path / name
         # Two tries of one task may write at the same time: each has a name of its own.
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             path.parent.mkdir(exist_ok=True)
             with temporary.open("xb") as file:
@@ -181,7 +192,7 @@ class ObjectStore:
         return kind()  # fsspec keeps one of each kind
 
     @contextlib.contextmanager
-    def claimed(self) -> Any:
+    def claimed(self) -> Iterator[None]:
         """Object stores have no locks: two jobs with one OUTPUT write the same files, one after the other."""
         yield
 
@@ -222,13 +233,17 @@ class ObjectStore:
         return f"{self._prefix}/{name}"
 
     @contextlib.contextmanager
-    def _saying(self, what: str) -> Any:
+    def _saying(self, what: str) -> Iterator[None]:
         """Faults by their kind alone: what a client says may hold credentials."""
         try:
             yield
         except Exception as error:  # each client has a tree of its own
-            kind = {
-                FileNotFoundError: "there is no such bucket or file",
-                PermissionError: "access denied: check the credentials in the environment",
-            }.get(type(error), type(error).__name__)
-            raise OutputError(f"{self} cannot be {what}: {kind}") from None
+            raise OutputError(f"{self} cannot be {what}: {_kind(error)}") from None
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such bucket or file"
+    if isinstance(error, PermissionError):
+        return "access denied: check the credentials in the environment"
+    return type(error).__name__
