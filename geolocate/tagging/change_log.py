@@ -87,7 +87,8 @@ class ChangeLog:
                 raise UsageError(
                     f"{printable(os.fspath(self.path))} is no log of geolocate tag: move it away"
                 )
-            os.ftruncate(self._descriptor, self._end())
+            if size > self._end():
+                os.ftruncate(self._descriptor, self._end())
         except OSError as error:
             os.close(self._descriptor)
             raise self._error(error) from error

@@ -77,7 +77,7 @@ def scan(data: bytes) -> Packet:
         SidecarRefused: it is no XMP, has a document type, or is in UTF-16 or UTF-32; says what.
     """
     if b"\0" in data:
-        raise SidecarRefused("its XMP is not in UTF-8")
+        raise SidecarRefused("no XMP in UTF-8")
     scanner = _Scanner(data)
     try:
         scanner.parser.Parse(data, True)
