@@ -51,7 +51,7 @@ ACTIONS = {
     "filter by two words": TYPE.format(text="arezzo tiled"),
     "no filter again": TYPE.format(text=""),
     "sort by name": 'const order = document.getElementById("sort"); order.value = "name"; '
-    'order.dispatchEvent(new Event("input", { bubbles: true }))',
+    'order.dispatchEvent(new Event("change", { bubbles: true }))',
     "next photo by key": KEY.format(key="ArrowDown"),
     "last photo by key": KEY.format(key="End"),
     "scroll the list": 'document.getElementById("list").scrollTop = 200000',

@@ -21,7 +21,7 @@ class Details {
   }
 
   focus() {
-    this.box.querySelector(".candidate, .close").focus();
+    (this.box.querySelector(".candidate") || this.box.querySelector(".close")).focus();
   }
 
   _parts(photo) {

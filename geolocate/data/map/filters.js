@@ -9,7 +9,10 @@ class Filters {
     );
     const form = byId("filters");
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("input", () => this._changed());
+    // A field that loses the focus to a row must not redraw the row below the finger.
+    for (const [event, isList] of [["input", false], ["change", true]]) {
+      form.addEventListener(event, ({ target }) => { if ((target.tagName === "SELECT") === isList) this._changed(); });
+    }
     byId("reset").addEventListener("click", () => this.reset());
     this.fields.text.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowDown" && event.key !== "Enter") return;

@@ -10,8 +10,7 @@ function openMap() {
   L.control.zoom({ position: "topleft" }).addTo(map);
   L.control.attribution({ position: "bottomleft", prefix: "Leaflet" }).addTo(map);
   L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
-  // One world at most is in view, so that each photo is there once.
-  const limit = () => map.setMinZoom(Math.ceil(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
+  const limit = () => map.setMinZoom(Math.floor(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
   // Whole pixels are too coarse for the corners of a small circle.
   map.latLngToLayerPoint = (place) => map.project(place).subtract(map.getPixelOrigin());
   map.setView([20, 0], 1);
@@ -20,12 +19,23 @@ function openMap() {
   return map;
 }
 
+// The smallest stretch of longitudes that holds all of them: the rest of the globe is their widest gap.
+function span(longitudes) {
+  const sorted = longitudes.sort((a, b) => a - b);
+  let best = [sorted[0], sorted[sorted.length - 1]];
+  for (let i = 1; i < sorted.length; i += 1) {
+    const stretch = [sorted[i], sorted[i - 1] + 360];
+    if (stretch[1] - stretch[0] < best[1] - best[0]) best = stretch;
+  }
+  return best;
+}
+
 function showEverything(map, numbers) {
   const places = numbers.map((number) => photos[number].first).filter(Boolean);
   if (!places.length) return map.setView([20, 0], map.getMinZoom());
-  const latitudes = places.map((place) => place.latitude), longitudes = places.map((place) => place.longitude);
-  const least = (values) => values.reduce((a, b) => Math.min(a, b)), most = (values) => values.reduce((a, b) => Math.max(a, b));
-  const bounds = [[least(latitudes), least(longitudes)], [most(latitudes), most(longitudes)]];
+  const latitudes = places.map((place) => place.latitude).sort((a, b) => a - b);
+  const [west, east] = span(places.map((place) => place.longitude));
+  const bounds = [[latitudes[0], west], [latitudes[latitudes.length - 1], east]];
   return map.fitBounds(bounds, { padding: [50, 50], maxZoom: FIRST_MAX_ZOOM });
 }
 
