@@ -20,9 +20,11 @@ from scale_plan import (
     SECONDS_PER_HOUR,
     best_partition,
     cost,
+    job,
     list_s,
     names_bytes,
     simulated,
+    working_share,
 )
 from scale_tables import PATH_LENGTH, SIZE
 
@@ -51,6 +53,7 @@ def _usd(parameters: Parameters, size: str, gpu: str | None) -> str:
 def _of_one_worker(parameters: Parameters) -> dict[str, str]:
     one = simulated(gpu_worker(parameters, SIZE))
     first_byte_s = parameters["first byte"] / MS_PER_S
+    fetches = parameters["fetches"]
     encoded = gpu_rate(parameters, "H200")
     return {
         "utilisation": f"{parameters['utilisation']:g}",
@@ -65,6 +68,13 @@ def _of_one_worker(parameters: Parameters) -> dict[str, str]:
         "usd_shrunk": _usd(parameters, "0.1 MB", "H200"),
         "storage_workers": short(
             parameters["storage"] * 1e3 / BITS_PER_BYTE / parameters[f"file {SIZE}"] / one.rate
+        ),
+        "fetches": short(fetches),
+        "fetched_alone": short(fetches / first_byte_s),
+        "round_start": f"{parameters['round start']:g}",
+        "round": short(parameters["round"]),
+        "at_work_64": percent(
+            working_share(parameters, job(parameters, SIZE, gpu_worker(parameters, SIZE), 1e8, 64).rate)
         ),
         "in_flight": short(one.rate * first_byte_s),
         "in_flight_gpu": short(encoded * first_byte_s),
@@ -96,6 +106,11 @@ def _of_the_largest(parameters: Parameters) -> dict[str, str]:
         "folder_10": size_of(names_bytes(LARGEST, scale_limits.NAME_LENGTH)),
         "plan_10": size_of(LARGEST * PATH_LENGTH),
         "partitions_10": short(LARGEST / parameters["partition"]),
+        "prefix_keys": short(
+            parameters["prefix listing"]
+            / (parameters["list call"] / MS_PER_S)
+            * parameters["listed per call"]
+        ),
         "reads_10": short(LARGEST / 1e6 * parameters["price reads"]),
         "prefix_10": duration(LARGEST / parameters["reads per prefix"]),
         "merge_10": duration(LARGEST * merge_s),

@@ -6,14 +6,16 @@ from markdown_figures import duration, percent, short, size_of, table
 from scale_model import BITS_PER_BYTE, MS_PER_S, gpu_rate, gpu_worker
 from scale_parameters import Parameters
 from scale_plan import (
+    job,
     list_s,
     lost_share,
     merge_passes,
     names_bytes,
     same_size,
     simulated,
+    working_share,
 )
-from scale_tables import PHOTOS, SIZE
+from scale_tables import PHOTOS, SIZE, WORKERS
 
 PARTITIONS = (1_000, 4_096, 16_384, 100_000, 1_000_000)
 GALLERIES = ("10,000", "100,000", "1,000,000")
@@ -78,6 +80,19 @@ def partition_table(parameters: Parameters) -> str:
         "photos in a partition", "of one worker", "time lost to failures", "files in OUTPUT, 10^8", "10^10",
         "Parquet k=1",
     )  # fmt: skip
+    return table(head, rows)
+
+
+def rounds_table(parameters: Parameters) -> str:
+    """What the rounds of the pipeline leave of many workers."""
+    rows = []
+    for workers in WORKERS:
+        cells = []
+        for size in ("3 MB", "0.1 MB"):
+            rate = job(parameters, size, gpu_worker(parameters, size), 1e8, workers).rate
+            cells += [duration(parameters["round"] / rate), percent(working_share(parameters, rate))]
+        rows.append((str(workers), *cells))
+    head = ("GPUs", "3 MB: a round", "at work", "0.1 MB: a round", "at work")
     return table(head, rows)
 
 

@@ -17,6 +17,8 @@ SIZES = ("0.1 MB", "0.5 MB", "3 MB", "12 MB")
 #: CLIP ViT-L/14 at 224 px (Radford et al. 2021): 16 x 16 patches of 14 px and one class token.
 LAYERS, WIDTH, MLP_WIDTH, OUTPUT_WIDTH, SIDE, PATCH = 24, 1024, 4096, 768, 224, 14
 MS_PER_S = 1e3
+#: Room of a stage that nothing waits for long.
+NO_BOUND = 1_000_000
 BITS_PER_BYTE = 8
 
 
@@ -38,7 +40,7 @@ class Stage:
     seconds: float
     batch: int = 1
     spread: float = 0.0
-    waiting: int = 1_000_000
+    waiting: int = NO_BOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def gpu_rate(parameters: Parameters, gpu: str) -> float:
     return peak * parameters["utilisation"] / sum(vit_flop().values())
 
 
-def transfer_stages(parameters: Parameters, size: str) -> tuple[Stage, ...]:
+def transfer_stages(parameters: Parameters, size: str, fetches: int) -> tuple[Stage, ...]:
     """From storage to memory: a request waits for its first byte, then the bytes share the link."""
     megabits = parameters[f"file {size}"] * BITS_PER_BYTE
     return (
@@ -108,12 +110,12 @@ def transfer_stages(parameters: Parameters, size: str) -> tuple[Stage, ...]:
             "transfer",
             "link",
             megabits / (parameters["network"] * 1e3),
-            waiting=int(parameters["requests in flight"]),
+            waiting=fetches,
         ),
     )
 
 
-def core_stages(parameters: Parameters, size: str, gallery: str) -> tuple[Stage, Stage]:
+def core_stages(parameters: Parameters, size: str, gallery: str, cores: int = 1) -> tuple[Stage, Stage]:
     """What the cores do for a photo: decode it, and later place it and write its rows."""
     placed = parameters[f"place {gallery}"] + parameters["write"] / 1e3
     decode = Stage(
@@ -121,7 +123,7 @@ def core_stages(parameters: Parameters, size: str, gallery: str) -> tuple[Stage,
         "cores",
         parameters[f"decode {size}"] / MS_PER_S,
         spread=parameters["decode spread"],
-        waiting=int(parameters["requests in flight"]),
+        waiting=2 * cores,
     )
     return decode, Stage("place and write", "cores", placed / MS_PER_S)
 
@@ -131,13 +133,13 @@ def gpu_worker(
 ) -> Worker:
     """One GPU, `cores` decode cores (0: those of the parameters) and its share of the network."""
     cores = cores or int(parameters["cores per GPU"])
-    batch = int(parameters["batch"])
-    decode, place = core_stages(parameters, size, gallery)
+    batch, fetches = int(parameters["batch"]), cores * int(parameters["fetches"])
+    decode, place = core_stages(parameters, size, gallery, cores)
     # As in the program: no further ahead than two batches and a photo for each core.
     encode = Stage("encode", "GPU", 1 / gpu_rate(parameters, gpu), batch, waiting=2 * batch + cores)
     return Worker(
-        (*transfer_stages(parameters, size), decode, encode, place),
-        (("requests", int(parameters["requests in flight"])), ("link", 1), ("cores", cores), ("GPU", 1)),
+        (*transfer_stages(parameters, size, fetches), decode, encode, place),
+        (("requests", fetches), ("link", 1), ("cores", cores), ("GPU", 1)),
     )
 
 
@@ -146,11 +148,12 @@ def cpu_worker(
 ) -> Worker:
     """A machine without a GPU: decoding, encoding and placing share its cores."""
     cores = cores or int(parameters["cores per GPU"])
-    decode, place = core_stages(parameters, size, gallery)
+    fetches = cores * int(parameters["fetches"])
+    decode, place = core_stages(parameters, size, gallery, cores)
     encode = Stage("encode", "cores", parameters[f"encode {precision}"] / MS_PER_S, waiting=8 + cores)
     return Worker(
-        (*transfer_stages(parameters, size), decode, encode, place),
-        (("requests", int(parameters["requests in flight"])), ("link", 1), ("cores", cores)),
+        (*transfer_stages(parameters, size, fetches), decode, encode, place),
+        (("requests", fetches), ("link", 1), ("cores", cores)),
     )
 
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-from scale_model import BITS_PER_BYTE, MS_PER_S, Worker
+from scale_model import BITS_PER_BYTE, MS_PER_S, NO_BOUND, Worker
 from scale_parameters import Parameters
 from scale_simulation import Outcome, simulate
 
-#: Photos of one simulation: enough that its rate is within a few hundredths of the closed form.
+#: Photos of one simulation beside those that fill its rooms: its rate is then close to the closed form.
 SIMULATED = 6000
 SECONDS_PER_HOUR = 3600.0
 #: CPython's bytes object without its bytes, and its place in a list.
@@ -54,8 +54,9 @@ class Job:
 
 @cache
 def simulated(worker: Worker) -> Outcome:
-    """What one worker does; the same one is simulated once."""
-    return simulate(worker, SIMULATED)
+    """What one worker does, over enough photos to fill its rooms; the same one is simulated once."""
+    rooms = sum(stage.waiting for stage in worker.stages if stage.waiting < NO_BOUND)
+    return simulate(worker, SIMULATED + 2 * rooms)
 
 
 def job(parameters: Parameters, size: str, worker: Worker, photos: float, workers: int) -> Job:
@@ -107,6 +108,12 @@ def lost_share(parameters: Parameters, partition: float, rate: float) -> float:
 def best_partition(parameters: Parameters, rate: float, overhead_s: float) -> float:
     """Photos of the partition that costs least where each has an overhead (Young 1974, equation 4)."""
     return rate * math.sqrt(2 * overhead_s * parameters["failures"] * SECONDS_PER_HOUR)
+
+
+def working_share(parameters: Parameters, rate: float) -> float:
+    """Share of the time that a job works at `rate` photos/s: between two rounds its actors begin anew."""
+    seconds = parameters["round"] / rate
+    return seconds / (seconds + parameters["round start"])
 
 
 def unbroken(parameters: Parameters, workers: int, wall_s: float) -> float:
