@@ -16,7 +16,7 @@ _geolocate() {
 
     if ((COMP_CWORD > 1)); then
         case ${COMP_WORDS[1]} in
-            predict|query|embed|evaluate|tag|train|explain|export|models|cache|distributed|doctor) command=${COMP_WORDS[1]} ;;
+            predict|query|embed|evaluate|merge|tag|train|explain|export|models|cache|distributed|doctor) command=${COMP_WORDS[1]} ;;
             *) command=predict ;;
         esac
         ((COMP_CWORD > 2)) && case "$command ${COMP_WORDS[2]}" in
@@ -28,11 +28,12 @@ _geolocate() {
     done
 
     case $command in
-        "") options="-0 --null --features --from --max-bytes --fetch-timeout --allow-host -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --shard --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate tag train explain export models cache distributed doctor" kind=file ;;
+        "") options="-0 --null --features --from --max-bytes --fetch-timeout --allow-host -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --shard --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help --version" words="predict query embed evaluate merge tag train explain export models cache distributed doctor" kind=file ;;
         "predict") options="-0 --null --features --from --max-bytes --fetch-timeout --allow-host -k --top-k --ranking --gallery --by --abstain --near --country --bbox --album --no-album --reference --reference-k --reference-sigma --reference-weight --shard --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --concepts --exif --no-exif --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "query") options="-k --top-k --ranking --gallery --by --abstain --near --country --bbox --csv --jsonl --geojson --kml --parquet --map --no-thumbnails --resume --overwrite --geocoder --geocoder-key --geocoder-domain --geocoder-ranks --user-agent -y --yes --model --device -q --quiet --progress --no-progress -h --help" words="" kind=none ;;
         "embed") options="-0 --null -o --output --overwrite --from --max-bytes --fetch-timeout --allow-host --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "evaluate") options="--images --features --predictions --predicted-columns --true-columns --image-column --distance --crops --benchmark --leak-distance --drop-leaked --fit-temperature --json --markdown --pictures --ranking --gallery --reference --reference-k --reference-sigma --reference-weight --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "merge") options="--csv --jsonl --geojson --kml --parquet --map --no-thumbnails --by-path --any-mount --overwrite -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "tag") options="--write --in-place --overwrite --min-probability --max-radius --photos --undo -q --quiet -h --help" words="" kind=file ;;
         "train") options="--images --output --resume --backbone --backbone-weights --views --cache --held-out --apart --gallery --device --concepts --space --divergence --divergence-weight --grounding --epochs --batch-size --optimiser --learning-rate --weight-decay --schedule --decay --noise --queue --queue-noise --negatives-beyond --freeze --data-share --patience --stop-metric --seed --embedding-dim --sigma --frequencies --hidden --projection -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "explain") options="-0 --null --features --concepts --interventions --boost --bottleneck --contrast --concept --json --output --geojson --model --device --precision --batch-size --workers --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
@@ -147,6 +148,12 @@ _geolocate() {
             "evaluate:--batch-size") kind=value-none words="" ;;
             "evaluate:--workers") kind=value-none words="" ;;
             "evaluate:--max-pixels") kind=value-none words="" ;;
+            "merge:--csv") kind=value-file words="" ;;
+            "merge:--jsonl") kind=value-file words="" ;;
+            "merge:--geojson") kind=value-file words="" ;;
+            "merge:--kml") kind=value-file words="" ;;
+            "merge:--parquet") kind=value-file words="" ;;
+            "merge:--map") kind=value-file words="" ;;
             "tag:--min-probability") kind=value-none words="" ;;
             "tag:--max-radius") kind=value-none words="" ;;
             "tag:--photos") kind=value-dir words="" ;;
@@ -250,7 +257,7 @@ _geolocate() {
     if [[ $kind == file && ${#COMPREPLY[@]} -gt 0 ]]; then
         while IFS= read -r name; do
             case $name in
-                predict|query|embed|evaluate|tag|train|explain|export|models|cache|distributed|doctor) clash=1 ;; # such a folder is reached as ./NAME
+                predict|query|embed|evaluate|merge|tag|train|explain|export|models|cache|distributed|doctor) clash=1 ;; # such a folder is reached as ./NAME
                 *) COMPREPLY+=("$name") ;;
             esac
         done < <(compgen -f -- "$current")

@@ -7,7 +7,7 @@ end
 
 function __geolocate_command
     set -l words (commandline -opc)
-    set -l paths 'predict' 'query' 'embed' 'evaluate' 'tag' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'cache' 'cache clear' 'cache info' 'distributed' 'doctor'
+    set -l paths 'predict' 'query' 'embed' 'evaluate' 'merge' 'tag' 'train' 'explain' 'export' 'models' 'models add' 'models info' 'models list' 'models pull' 'models remove' 'models verify' 'cache' 'cache clear' 'cache info' 'distributed' 'doctor'
     if set -q words[3]; and contains -- "$words[2] $words[3]" $paths
         echo "$words[2] $words[3]"
     else if set -q words[2]; and contains -- $words[2] $paths
@@ -25,6 +25,7 @@ complete -c geolocate -n __geolocate_at_first_word -a predict -d 'Tell where pho
 complete -c geolocate -n __geolocate_at_first_word -a query -d 'Tell where a photo that a text describes would have been taken'
 complete -c geolocate -n __geolocate_at_first_word -a embed -d 'Embeddings of photos or of points, for other programs'
 complete -c geolocate -n __geolocate_at_first_word -a evaluate -d 'Measure accuracy and calibration on photos of known position'
+complete -c geolocate -n __geolocate_at_first_word -a merge -d 'Put the outputs of shards, or of distributed, into one'
 complete -c geolocate -n __geolocate_at_first_word -a tag -d 'Write estimates into XMP sidecars, or photos; take them back'
 complete -c geolocate -n __geolocate_at_first_word -a train -d 'Train heads and concept module on your photos'
 complete -c geolocate -n __geolocate_at_first_word -a explain -d 'Tell why a photo is placed where it is, by concepts'
@@ -39,7 +40,7 @@ complete -c geolocate -n '__geolocate_in predict' -s 0 -l null -d 'Paths on stan
 complete -c geolocate -n '__geolocate_in predict' -l features -r -F -d 'The backbone\'s features of photos, one a row, in place of PATHs: raw, not normalised, and not the embeddings that embed writes'
 complete -c geolocate -n '__geolocate_in predict' -l from -r -F -d 'A list of PATHs, as often as wanted: text, one a line; CSV or Parquet with a column photo, path or url'
 complete -c geolocate -n '__geolocate_in predict' -l max-bytes -x -d 'Larger photos at URLs and in archives fail'
-complete -c geolocate -n '__geolocate_in predict' -l fetch-timeout -x -d 'Seconds that a server may be silent; a photo has ten times as long in all'
+complete -c geolocate -n '__geolocate_in predict' -l fetch-timeout -x -d 'Seconds that a server may be silent; a photo has ten times as long in all, a minute at least'
 complete -c geolocate -n '__geolocate_in predict' -l allow-host -x -d 'Fetch http(s) URLs from this host and those below it alone, as often as wanted: for lists of strangers'
 complete -c geolocate -n '__geolocate_in predict' -s k -l top-k -x -d 'Candidates, best first'
 complete -c geolocate -n '__geolocate_in predict' -l ranking -x -a 'merged points published' -d 'merged: points within 25 km are one place; points: each gallery point by itself; published: as GeoCLIP does it, duplicates kept'
@@ -61,7 +62,7 @@ complete -c geolocate -n '__geolocate_in predict' -l jsonl -r -F -d 'Write JSON 
 complete -c geolocate -n '__geolocate_in predict' -l geojson -r -F -d 'Write GeoJSON, for QGIS and other GIS programs; - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l kml -r -F -d 'Write KML, for Google Earth; - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l parquet -r -F -d 'Write GeoParquet, for pandas and databases (needs the extra \'parquet\'); - is standard output'
-complete -c geolocate -n '__geolocate_in predict' -l map -r -F -d 'Write a page with a map that opens in a browser without network; - is standard output'
+complete -c geolocate -n '__geolocate_in predict' -l map -r -F -d 'Write a page with a map that opens in a browser without network (needs the extra \'map\'); - is standard output'
 complete -c geolocate -n '__geolocate_in predict' -l no-thumbnails -d 'No small pictures of the photos on the map'
 complete -c geolocate -n '__geolocate_in predict' -l resume -d 'Go on with an interrupted run: the same command again; what was done is not done again'
 complete -c geolocate -n '__geolocate_in predict' -l overwrite -d 'Discard what an interrupted run left beside an output file'
@@ -102,7 +103,7 @@ complete -c geolocate -n '__geolocate_in query' -l jsonl -r -F -d 'Write JSON li
 complete -c geolocate -n '__geolocate_in query' -l geojson -r -F -d 'Write GeoJSON, for QGIS and other GIS programs; - is standard output'
 complete -c geolocate -n '__geolocate_in query' -l kml -r -F -d 'Write KML, for Google Earth; - is standard output'
 complete -c geolocate -n '__geolocate_in query' -l parquet -r -F -d 'Write GeoParquet, for pandas and databases (needs the extra \'parquet\'); - is standard output'
-complete -c geolocate -n '__geolocate_in query' -l map -r -F -d 'Write a page with a map that opens in a browser without network; - is standard output'
+complete -c geolocate -n '__geolocate_in query' -l map -r -F -d 'Write a page with a map that opens in a browser without network (needs the extra \'map\'); - is standard output'
 complete -c geolocate -n '__geolocate_in query' -l no-thumbnails -d 'No small pictures of the photos on the map'
 complete -c geolocate -n '__geolocate_in query' -l resume -d 'Go on with an interrupted run: the same command again; what was done is not done again'
 complete -c geolocate -n '__geolocate_in query' -l overwrite -d 'Discard what an interrupted run left beside an output file'
@@ -124,7 +125,7 @@ complete -c geolocate -n '__geolocate_in embed' -s o -l output -r -F -d 'FILE.np
 complete -c geolocate -n '__geolocate_in embed' -l overwrite -d 'Discard what a killed run left beside the output file'
 complete -c geolocate -n '__geolocate_in embed' -l from -r -F -d 'A list of PATHs, as often as wanted: text, one a line; CSV or Parquet with a column photo, path or url'
 complete -c geolocate -n '__geolocate_in embed' -l max-bytes -x -d 'Larger photos at URLs and in archives fail'
-complete -c geolocate -n '__geolocate_in embed' -l fetch-timeout -x -d 'Seconds that a server may be silent; a photo has ten times as long in all'
+complete -c geolocate -n '__geolocate_in embed' -l fetch-timeout -x -d 'Seconds that a server may be silent; a photo has ten times as long in all, a minute at least'
 complete -c geolocate -n '__geolocate_in embed' -l allow-host -x -d 'Fetch http(s) URLs from this host and those below it alone, as often as wanted: for lists of strangers'
 complete -c geolocate -n '__geolocate_in embed' -l model -r -F -d 'Bundle, by name or folder. [default: geoclip-vit-l-14 if installed, else starter]'
 complete -c geolocate -n '__geolocate_in embed' -l device -x -a 'auto cuda cpu' -d 'auto falls back to the CPU and says so; cuda fails with the reason'
@@ -174,6 +175,21 @@ complete -c geolocate -n '__geolocate_in evaluate' -s q -l quiet -d 'No messages
 complete -c geolocate -n '__geolocate_in evaluate' -l progress -d 'Progress on standard error. [default: on a terminal]'
 complete -c geolocate -n '__geolocate_in evaluate' -l no-progress -d 'not --progress'
 complete -c geolocate -n '__geolocate_in evaluate' -s h -l help -d 'Show this message and exit'
+
+complete -c geolocate -n '__geolocate_in merge' -l csv -r -F -d 'Write CSV; - is standard output'
+complete -c geolocate -n '__geolocate_in merge' -l jsonl -r -F -d 'Write JSON lines; - is standard output'
+complete -c geolocate -n '__geolocate_in merge' -l geojson -r -F -d 'Write GeoJSON, for QGIS and other GIS programs; - is standard output'
+complete -c geolocate -n '__geolocate_in merge' -l kml -r -F -d 'Write KML, for Google Earth; - is standard output'
+complete -c geolocate -n '__geolocate_in merge' -l parquet -r -F -d 'Write GeoParquet, for pandas and databases (needs the extra \'parquet\'); - is standard output'
+complete -c geolocate -n '__geolocate_in merge' -l map -r -F -d 'Write a page with a map that opens in a browser without network (needs the extra \'map\'); - is standard output'
+complete -c geolocate -n '__geolocate_in merge' -l no-thumbnails -d 'No small pictures of the photos on the map'
+complete -c geolocate -n '__geolocate_in merge' -l by-path -d 'Take parts of which nothing is known, or of different runs: no manifest is looked at, photos are sorted by path, and each is taken once'
+complete -c geolocate -n '__geolocate_in merge' -l any-mount -d 'Take shards of one folder that was reached by different paths; what is in it must be the same'
+complete -c geolocate -n '__geolocate_in merge' -l overwrite -d 'Discard what an interrupted run left beside an output file'
+complete -c geolocate -n '__geolocate_in merge' -s q -l quiet -d 'No messages and no progress on standard error'
+complete -c geolocate -n '__geolocate_in merge' -l progress -d 'Progress on standard error. [default: on a terminal]'
+complete -c geolocate -n '__geolocate_in merge' -l no-progress -d 'not --progress'
+complete -c geolocate -n '__geolocate_in merge' -s h -l help -d 'Show this message and exit'
 
 complete -c geolocate -n '__geolocate_in tag' -l write -d 'Do it; without this, only say what would be written'
 complete -c geolocate -n '__geolocate_in tag' -l in-place -d 'Into the photos themselves, by exiftool; what each was stays beside it as NAME.untagged'

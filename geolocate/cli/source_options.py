@@ -41,7 +41,7 @@ source_options = together(
         cls=EnvironmentOption,
         envvar="GEOLOCATE_FETCH_TIMEOUT",
         metavar="S",
-        help="Seconds that a server may be silent; a photo has ten times as long in all.",
+        help="Seconds that a server may be silent; a photo has ten times as long in all, a minute at least.",
     ),
     click.option(
         "--allow-host",
@@ -52,8 +52,8 @@ source_options = together(
     ),
 )
 
-#: How much longer than one silence a photo may take in all.
-TOTAL_PER_TIMEOUT = 10
+#: How much longer than one silence a photo may take in all, and for how long (s) at least.
+TOTAL_PER_TIMEOUT, LEAST_TOTAL_S = 10, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class SourceOptions:
         return FetchLimits(
             max_bytes=self.max_bytes,
             timeout_s=self.fetch_timeout,
-            total_s=TOTAL_PER_TIMEOUT * self.fetch_timeout,
+            total_s=max(TOTAL_PER_TIMEOUT * self.fetch_timeout, LEAST_TOTAL_S),
             allow_hosts=self.allow_host,
         )
 

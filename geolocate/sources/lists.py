@@ -53,16 +53,17 @@ def check_list(path: str) -> None:
 
 
 def _csv(file: BinaryIO, path: str) -> Iterator[str]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(_bounded_lines(text, path), delimiter="\t" if path.lower().endswith(".tsv") else ",")
-    try:
-        header = next(rows, [])
-        column, rank = _columns(header, path)
-        for row in rows:
-            if len(row) > column and (rank is None or len(row) <= rank or row[rank] in ("", "1")):
-                yield from filter(None, [row[column]])
-    except csv.Error as error:
-        raise TableError(f"{printable(path)}, line {rows.line_num}: {error}") from None
+    delimiter = "\t" if path.lower().endswith(".tsv") else ","
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        rows = csv.reader(_bounded_lines(text, path), delimiter=delimiter)
+        try:
+            header = next(rows, [])
+            column, rank = _columns(header, path)
+            for row in rows:
+                if len(row) > column and (rank is None or len(row) <= rank or row[rank] in ("", "1")):
+                    yield from filter(None, [row[column]])
+        except csv.Error as error:
+            raise TableError(f"{printable(path)}, line {rows.line_num}: {error}") from None
 
 
 def _bounded_lines(text: io.TextIOWrapper, path: str) -> Iterator[str]:

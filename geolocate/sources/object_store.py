@@ -135,6 +135,11 @@ def _store(scheme: str, limits: FetchLimits) -> Any:
         return _open_store(scheme, limits)
 
 
+def forget_stores() -> None:
+    """The next request finds endpoint and credentials anew."""
+    _open_store.cache_clear()
+
+
 @lru_cache(maxsize=8)
 def _open_store(scheme: str, limits: FetchLimits) -> Any:
     extra = STORE_SCHEMES[scheme][1]
@@ -191,6 +196,6 @@ def _status(error: BaseException) -> int | None:
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
             return int(status) if status else None
         code = getattr(each, "code", None)
-        if isinstance(code, int | str) and str(code).isdecimal():
-            return int(code)
+        if type(each).__name__ == "HttpError" and str(code).isdecimal():  # aiohttp has codes of its own
+            return int(str(code))
     return None

@@ -143,7 +143,8 @@ def _check_host(url: str, limits: FetchLimits) -> None:
     except ValueError:
         raise PhotoNotReadable("the URL makes no sense") from None
     allowed = [name.lower().strip(".") for name in limits.allow_hosts]
-    if allowed and not any(host == name or host.endswith(f".{name}") for name in allowed):
+    below = not host.replace(".", "").isdigit()  # the end of an address is no domain
+    if allowed and not any(host == name or (below and host.endswith(f".{name}")) for name in allowed):
         raise PhotoNotReadable(f"the host {_word(host)} is not among those of --allow-host")
 
 
@@ -197,7 +198,7 @@ def _status(error: urllib.error.HTTPError) -> PhotoError | Transient:
         wait = error.headers.get("Retry-After", "")
         return Transient(f"the server said {error.code}", float(wait) if wait.isdecimal() else 0.0)
     if 300 <= error.code < 400:
-        return PhotoNotReadable("the server redirects in a loop, or nowhere")
+        return PhotoNotReadable("the server redirects in a loop, or where it must not")
     return PhotoNotReadable(f"the server said {error.code}")
 
 
