@@ -22,6 +22,7 @@ LAYERS = (
         "writers",
         "results",
         "sharding",
+        "merging",
         "tagging",
         "diagnosis",
         "distributed",

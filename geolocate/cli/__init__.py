@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": LazyCommand(
         "geolocate.cli.evaluate", "Measure accuracy and calibration on photos of known position."
     ),
+    "merge": LazyCommand("geolocate.cli.merge", "Put the outputs of shards, or of distributed, into one."),
     "tag": LazyCommand("geolocate.cli.tag", "Write estimates into XMP sidecars, or photos; take them back."),
     "train": LazyCommand("geolocate.cli.train", "Train heads and concept module on your photos."),
     "explain": LazyCommand("geolocate.cli.explain", "Tell why a photo is placed where it is, by concepts."),

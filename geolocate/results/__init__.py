@@ -6,6 +6,6 @@ Rows hold less than predictions do: rounded numbers, places without their coordi
 back whole: written again, the rows are the same, to the byte in CSV and JSON lines.
 """
 
-from geolocate.results.reading import read_results
+from geolocate.results.reading import read_results, results_in
 
-__all__ = ["read_results"]
+__all__ = ["read_results", "results_in"]

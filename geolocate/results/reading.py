@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from geolocate.errors import TableError
 from geolocate.records import Prediction
@@ -31,10 +32,26 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[Prediction]:
         TableError: it cannot be read, is no such file, or is cut off; names the file and the line.
         ExtraMissing: it is Parquet, and pyarrow is not installed.
     """
-    shown = f"{printable(os.fspath(path))} cannot be read as results of geolocate"
+    with _naming(os.fspath(path)), Path(path).open("rb") as file:
+        yield from predictions_of(_rows(file))
+
+
+def results_in(content: bytes, name: str) -> Iterator[Prediction]:
+    """The same of the content of a file that lies elsewhere; `name` is what messages call it.
+
+    Raises:
+        TableError, ExtraMissing: as :func:`read_results`.
+    """
+    with _naming(name):
+        yield from predictions_of(_rows(BufferedReader(BytesIO(content))))
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """What is wrong with a file, as an error of ours that names it."""
+    shown = f"{printable(name)} cannot be read as results of geolocate"
     try:
-        with Path(path).open("rb") as file:
-            yield from predictions_of(_rows(file))
+        yield
     except RowError as error:
         raise TableError(f"{shown}: line {error.number}: {error}") from error
     except (OSError, ValueError) as error:
@@ -42,8 +59,8 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[Prediction]:
         raise TableError(f"{shown}: {reason}") from error
 
 
-def _rows(file: BinaryIO) -> Iterator[NumberedRow]:
-    begin = file.peek(_HEAD_BYTES)[:_HEAD_BYTES]  # type: ignore[attr-defined]  # of a BufferedReader
+def _rows(file: BufferedReader) -> Iterator[NumberedRow]:
+    begin = file.peek(_HEAD_BYTES)[:_HEAD_BYTES]
     if begin.startswith(PARQUET_MAGIC):
         from geolocate.results.rows_parquet import parquet_rows  # pyarrow is an extra
 

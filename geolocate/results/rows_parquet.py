@@ -12,7 +12,7 @@ from geolocate.results.predictions import NUMBERS, RANK, NumberedRow, RowError
 from geolocate.writers.rows import PHOTO_BYTES, Row
 
 #: Rows that are held at once.
-BATCH_ROWS = 4096
+BATCH_ROWS = 512
 
 
 def parquet_rows(file: BinaryIO) -> Iterator[NumberedRow]:

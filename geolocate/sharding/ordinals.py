@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 #: In place of the number of a photo that is in no listing: it went away after it was located.
 GONE = -1
-#: Of a packed number: seven bits a byte, and one for the sign.
-_MAX_BYTES = 10
+#: Above any of them.
+LARGEST = 2**62
+_MAX_SHIFT = 63
+_BLOCK_BYTES = 2**16
 
 
 def pack(ordinals: Iterable[int]) -> str:
@@ -31,33 +33,45 @@ def pack(ordinals: Iterable[int]) -> str:
     return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
 
 
-def unpack(text: str, count: int) -> array[int]:
-    """So many numbers out of the text that :func:`pack` made.
+def unpack(text: str, count: int) -> Iterator[int]:
+    """Yields so many numbers out of the text that :func:`pack` made; a block of them is held at once.
 
     Raises:
-        ValueError: it holds another number of them, or is none.
+        ValueError: it is none, or holds another number of them; at the end, where it holds fewer.
     """
-    unpacking = zlib.decompressobj()
     try:
-        data = unpacking.decompress(
-            base64.b64decode(text.encode("ascii"), validate=True), _MAX_BYTES * count + 1
-        )
-    except (UnicodeEncodeError, binascii.Error, zlib.error) as error:
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
         raise ValueError("no packed numbers") from error
-    ordinals = array("q")
-    before, rest, shift = -1, 0, 0
-    for byte in data:
+    found, before, rest, shift = 0, -1, 0, 0
+    for byte in chain.from_iterable(_unpacked(data)):
         rest |= (byte & 0x7F) << shift
         if byte & 0x80:
             shift += 7
-            if shift > 63:
+            if shift > _MAX_SHIFT:
                 raise ValueError("no packed numbers")
             continue
         before += -((rest + 1) >> 1) if rest & 1 else rest >> 1
-        if not GONE <= before < 2**62:
+        found += 1
+        if found > count or not GONE <= before < LARGEST:
             raise ValueError("no packed numbers")
-        ordinals.append(before)
+        yield before
         rest = shift = 0
-    if shift or len(ordinals) != count or not unpacking.eof or unpacking.unused_data:
-        raise ValueError(f"{len(ordinals):,} packed numbers, not {count:,}")
-    return ordinals
+    if shift or found != count:
+        raise ValueError(f"{found:,} packed numbers, not {count:,}")
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    """What zlib packed, a block at a time. Raises ValueError where it did not."""
+    unpacking = zlib.decompressobj()
+    try:
+        while not unpacking.eof:
+            block = unpacking.decompress(data, _BLOCK_BYTES)
+            if not block and not unpacking.unconsumed_tail and not unpacking.eof:
+                raise ValueError("no packed numbers")
+            yield block
+            data = unpacking.unconsumed_tail
+    except zlib.error as error:
+        raise ValueError("no packed numbers") from error
+    if unpacking.unused_data:
+        raise ValueError("no packed numbers")

@@ -16,7 +16,14 @@ from geolocate.writers.journal import Journal
 from geolocate.writers.refusals import refuse_conflicts
 from geolocate.writers.run_facts import RunFacts
 from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, shown
-from geolocate.writers.target import journal_path, open_target, own_files, real_path, write_manifest
+from geolocate.writers.target import (
+    content_of,
+    journal_path,
+    open_target,
+    own_files,
+    real_path,
+    write_manifest,
+)
 
 
 class Writers:
@@ -94,7 +101,7 @@ class Writers:
                 writer.write(prediction)
 
     def close(self, manifest: Mapping[str, Any] | None = None) -> None:
-        """Commits every output, and beside each file its manifest.
+        """Commits every output, and beside each file its manifest, which knows the file by its hash.
 
         Args:
             manifest: what the run was: inputs, shard, options, bundle and its hash, version, counts.
@@ -108,7 +115,7 @@ class Writers:
                 del self._writers[0]
         if manifest is not None:
             for file in self._files:
-                write_manifest(file, manifest)
+                write_manifest(file, {**manifest, "file": content_of(file)})
         if self._journal is not None:
             self._journal.discard()  # last of all: what fails before this can be tried again
             self._journal = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -238,6 +239,20 @@ def journal_path(path: Path) -> Path:
 def manifest_path(path: Path) -> Path:
     """Where an output's manifest lies."""
     return path.with_name(path.name + MANIFEST_SUFFIX)
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    """What tells that a file is the one that a manifest was written for: its size (`bytes`) and SHA-256.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"bytes": file.tell(), "sha256": digest}
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -233,8 +234,11 @@ def test_a_manifest_lies_beside_each_file(tmp_path: Path, located: Prediction) -
         writers.close(manifest)
     names = ["a.csv", "a.csv.manifest.json", "a.jsonl", "a.jsonl.manifest.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-    read = json.loads((tmp_path / "a.csv.manifest.json").read_text(encoding="utf-8"))
-    assert read == manifest | {"folder": str(tmp_path)}
+    for name in ("a.csv", "a.jsonl"):
+        content = (tmp_path / name).read_bytes()
+        read = json.loads((tmp_path / f"{name}.manifest.json").read_text(encoding="utf-8"))
+        file = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        assert read == manifest | {"folder": str(tmp_path), "file": file}
 
 
 def test_the_runs_own_files_are_known_so_that_none_is_read_as_a_photo(tmp_path: Path) -> None:
