@@ -135,7 +135,11 @@ format_options = together(
     _output_option("geojson", "Write GeoJSON, for QGIS and other GIS programs"),
     _output_option("kml", "Write KML, for Google Earth"),
     _output_option("parquet", "Write GeoParquet, for pandas and databases (needs the extra 'parquet')"),
-    _output_option("map", "Write a page with a map that opens in a browser without network", "FILE.html"),
+    _output_option(
+        "map",
+        "Write a page with a map that a browser opens without network (needs the extra 'map')",
+        "FILE.html",
+    ),
     click.option(
         "--no-thumbnails",
         "thumbnails",

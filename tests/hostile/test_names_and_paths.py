@@ -102,16 +102,30 @@ def test_other_cells_are_neutralised_and_negative_numbers_stay_numbers(tree: Pat
 
 
 @pytest.mark.row(20)
-@pytest.mark.parametrize("name", ["<script>alert(1)", "`id`$(id)", "'\"><img src=x onerror=y>", "a|b[x](y)"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)",
+        "</script><img src=x onerror=alert(1)>",
+        "`id`$(id)",
+        "'\"><img src=x onerror=y>",
+        "a|b[x](y)",
+    ],
+)
 def test_markup_in_a_name_is_text_in_every_output(tree: Path, good: Path, name: str) -> None:
     folder = tree / name
-    folder.mkdir()
-    (folder / f"{name}.jpg").write_bytes(good.read_bytes())
-    table, lines, report = (tree / end for end in ("out.csv", "out.jsonl", "report.md"))
-    assert run(folder, "--csv", table, "--jsonl", lines).exit_code == 0
+    path = folder / f"{name}.jpg"  # where the name has a slash, in a folder of its own
+    path.parent.mkdir(parents=True)
+    path.write_bytes(good.read_bytes())
+    table, lines, report, page = (tree / end for end in ("out.csv", "out.jsonl", "report.md", "map.html"))
+    assert run(folder, "--csv", table, "--jsonl", lines, "--map", page).exit_code == 0
     (row,) = rows(table.read_text(encoding="utf-8"))
     (line,) = map(json.loads, lines.read_text(encoding="utf-8").splitlines())
-    assert row["photo"] == line["photo"] == os.fspath(folder / f"{name}.jpg")
+    before, _, after = page.read_text(encoding="utf-8").partition(' id="photos">')
+    data, _, after = after.partition("</script>")
+    assert row["photo"] == line["photo"] == json.loads(data)[0]["photo"] == os.fspath(path)
+    assert name not in before + after
+    assert "<" not in data
     done = run("evaluate", folder, "--markdown", report, "-q")
     assert done.exit_code == 0, done.output
     assert name not in report.read_text(encoding="utf-8")
