@@ -103,6 +103,9 @@ def command(
 
 def _way(in_place: bool, overwrite: bool) -> Way:
     if in_place:
+        if os.name == "nt":  # where no open file can be replaced, nor its times set
+            raise UsageError("--in-place is for Linux and macOS: without it, estimates go into sidecars")
+
         from geolocate.tagging.exiftool import find_exiftool
         from geolocate.tagging.in_place import InPlace
 

@@ -15,6 +15,7 @@ import secrets
 import stat
 from pathlib import Path, PurePath
 from types import TracebackType
+from typing import Any
 
 from geolocate.confined_open import BY_PARTS
 from geolocate.errors import PhotoNotFound, PhotoNotReadable, TagRefused
@@ -22,6 +23,8 @@ from geolocate.text_safety import printable
 
 _TEMPORARY = re.compile(r"\.geolocate-[0-9a-f]{16}\.partial")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:{1,2}//")
+#: Links are never followed, where the system can be told so: what is named here is a file of ours.
+_NO_FOLLOW: dict[str, Any] = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
 #: What link(2) says on a file system that has no links.
 NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -134,12 +137,12 @@ class Folder:
             self._at(target),
             src_dir_fd=self._descriptor,
             dst_dir_fd=self._descriptor,
-            follow_symlinks=False,
+            **_NO_FOLLOW,
         )
 
     def set_time(self, name: str, mtime_ns: int) -> None:
         """Sets when a file was last changed. Raises OSError."""
-        os.utime(self._at(name), ns=(mtime_ns, mtime_ns), dir_fd=self._descriptor, follow_symlinks=False)
+        os.utime(self._at(name), ns=(mtime_ns, mtime_ns), dir_fd=self._descriptor, **_NO_FOLLOW)
 
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""

@@ -132,7 +132,12 @@ def main() -> int:
         assert not met or status in ENDINGS[fault], f"{status} {doing}"
         check(contents(folder), doing)
         if fault != "killed":
-            assert not [n for n in contents(folder) if is_temporary(os.path.basename(n))], doing
+            found = contents(folder)
+            assert not [n for n in found if is_temporary(os.path.basename(n))], doing
+            kept = [n.removesuffix(".untagged") for n in found if n.endswith(".untagged")]
+            assert [n for n in kept if found[n] != after[n]] == [], (
+                f"an original is kept for nothing, {doing}"
+            )
         if step % 2:  # taken back at once, or after it went on
             assert run(tagging) == 0, doing
             assert contents(folder) == after, f"going on, {doing}"

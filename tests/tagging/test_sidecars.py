@@ -21,6 +21,8 @@ from tagging.tagged_folders import (
 )
 
 from geolocate.records import Position, Prediction
+from geolocate.tagging.estimate import Estimate
+from geolocate.tagging.photo_file import PhotoFile
 from geolocate.tagging.xmp import is_near, read_position
 
 HERE = Position(46.5, 8.25)
@@ -325,3 +327,36 @@ def test_pictures_of_every_format_get_a_sidecar(tmp_path: Path) -> None:
     results = write_results(tmp_path / "out.csv", map(prediction, names))
     assert tag(tmp_path, results, "--write").exit_code == 0
     assert sorted(path.name for path in tmp_path.glob("*.xmp")) == sorted(f"{name}.xmp" for name in names)
+
+
+def test_where_folders_cannot_be_held_open_paths_do(
+    photos: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geolocate.tagging.folder.BY_PARTS", False)
+    before = contents(photos)
+    assert tag(photos, results, "--write", "--overwrite").exit_code == 0
+    assert is_near(position_in(photos / "3.jpg.xmp"), HERE)
+    assert tag(photos, results, "--undo").exit_code == 0
+    assert contents(photos) == before
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
+    photos: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geolocate.tagging.sidecar import Sidecars
+
+    real = Sidecars.prepare
+
+    def interrupted(self: Sidecars, photo: PhotoFile, estimate: Estimate) -> object:
+        if photo.name == "1.jpg":
+            raise KeyboardInterrupt
+        return real(self, photo, estimate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Sidecars, "prepare", interrupted)
+        done = tag(photos, results, "--write")
+    assert done.exit_code == 130
+    assert "1 written; the same command goes on from here" in done.stderr
+    assert (photos / "0.jpg.xmp").exists()
+    assert tag(photos, results, "--write").exit_code == 0
+    assert (photos / "2.jpg.xmp").read_bytes() != LIGHTROOM
