@@ -72,12 +72,13 @@ def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> i
         UsageError: OUTPUT holds another job or other files, or something else makes no sense.
         ExtraMissing, ClusterError, BundleError, OutputError: what keeps the job from being done.
     """
-    from geolocate.distributed.cluster import import_ray, joined, own_pool, started
+    from geolocate.distributed.cluster import joined, own_pool, require_ray, started
+
+    require_ray()
     from geolocate.distributed.partitions import MANIFEST, finished_partitions, write_manifest
     from geolocate.distributed.pipeline import run_partitions
     from geolocate.distributed.store import open_store
 
-    import_ray()
     total: int | None = None
     shown = Progress(shown=options.progress, quiet=options.quiet, total=lambda: total)
 

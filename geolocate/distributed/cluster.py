@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from geolocate.device import Device, choose_device
@@ -30,7 +31,7 @@ QUIET_ENVIRONMENT: Mapping[str, str] = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its new rule, without the warning about the old one
 }
-#: Keeps a cluster to the loopback interface, where a Ray cluster is to begin with on other systems.
+#: Keeps a cluster to the loopback interface, as Ray does by itself on other systems; read at its import.
 _LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _LOOPBACK = "127.0.0.1"
 #: What blocks on their way between stages may take of this machine's memory.
@@ -55,20 +56,20 @@ class Pool:
     threads: int
 
 
-def import_ray() -> Any:
-    """Ray, silenced.
+def require_ray() -> None:
+    """Raises ExtraMissing where Ray is not installed; it is imported only when it is known for what."""
+    if any(find_spec(name) is None for name in ("ray", "pyarrow")):
+        raise ExtraMissing("geolocate distributed needs", "ray")
 
-    Raises:
-        ExtraMissing: it is not installed.
-    """
+
+def import_ray() -> Any:
+    """Ray, silenced."""
     os.environ.update(QUIET_ENVIRONMENT)
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise ExtraMissing("geolocate distributed needs", "ray") from None
+    import ray
+    import ray.data
+
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what goes wrong reaches the user as an error
     return ray
 
 
@@ -182,15 +183,15 @@ def _signals_as_they_were() -> Iterator[None]:
 @contextlib.contextmanager
 def _silent(ray: Any) -> Iterator[None]:
     """Ray prints warnings of its own to standard output, where results may go, and draws its own progress."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
     with (
         open(os.devnull, "w", encoding="utf-8") as nothing,
         contextlib.redirect_stdout(nothing),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", module=r"ray\.")
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
         yield
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from geolocate.distributed import stages
 from geolocate.distributed.cluster import Pool, import_ray
+from geolocate.distributed.faults import fault_in
 from geolocate.distributed.partitions import Partition
 from geolocate.distributed.plan import Plan, photos_to_json, read_partition
 from geolocate.distributed.store import Store
-from geolocate.errors import ClusterError, GeolocateError
+from geolocate.errors import ClusterError
 
 #: Photos that go from stage to stage together: a few megabytes of pixels. A GPU is given whole batches.
 BLOCK_PHOTOS = {"cpu": 32, "cuda": 64}
@@ -110,11 +111,8 @@ def _our_errors(ray: Any) -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, GeolocateError):
-                raise cause from None
-            cause = getattr(cause, "cause", None) or cause.__cause__ or cause.__context__
+        if (fault := fault_in(str(error))) is not None:
+            raise fault from None
         if isinstance(error, ray.exceptions.WorkerCrashedError):
             raise ClusterError(
                 "a photo crashes its decoder each time it is tried: --isolate makes that the row of one photo"

@@ -25,6 +25,7 @@ import pyarrow as arrow
 from geolocate.bundle import load_bundle
 from geolocate.decoded_item import DecodedItem, DecodeOptions, FoundFile, SeenPhoto
 from geolocate.decoding import decode_batches
+from geolocate.distributed.faults import telling
 from geolocate.distributed.partitions import write_partition
 from geolocate.distributed.plan import Plan, PlannedPhoto, photos_from_json
 from geolocate.distributed.store import Store
@@ -83,7 +84,12 @@ class Locating:
 
 def decode(block: arrow.Table, how: Decoding) -> arrow.Table:
     """Decodes the photos of one row; one that fails has an error and no pixels."""
-    _enter(how.folder, how.inputs)
+    with telling():
+        _enter(how.folder, how.inputs)
+        return _decoded(block, how)
+
+
+def _decoded(block: arrow.Table, how: Decoding) -> arrow.Table:
     (row,) = block.to_pylist()
     photos = [_seen(planned) for planned in photos_from_json(row["photos"])]
     items: list[DecodedItem] = []
@@ -135,6 +141,10 @@ class Locate:
     """
 
     def __init__(self, how: Locating) -> None:
+        with telling():
+            self._open(how)
+
+    def _open(self, how: Locating) -> None:
         from geolocate.geolocator import Geolocator
 
         bundle = load_bundle(how.model)
@@ -159,6 +169,10 @@ class Locate:
 
     def __call__(self, block: arrow.Table) -> arrow.Table:
         """Locates the photos of a block, which stay in order."""
+        with telling():
+            return self._located(block)
+
+    def _located(self, block: arrow.Table) -> arrow.Table:
         how = self._how
         predictions = self._geolocator.locate_decoded(
             iter([list(self._items(block))]),
@@ -185,5 +199,6 @@ def write(block: arrow.Table, store: Store, plan: Plan) -> dict[str, list[Any]]:
     if len(partitions) != 1 or len(block) != plan.size(min(partitions)):
         raise AssertionError(f"a block of {len(block)} photos of the partitions {sorted(partitions)}")
     predictions = (prediction_from_json(json.loads(line.as_py())) for line in block["prediction"])
-    finished = write_partition(store, partitions.pop(), predictions)
+    with telling():
+        finished = write_partition(store, partitions.pop(), predictions)
     return {name: [value] for name, value in asdict(finished).items()}
