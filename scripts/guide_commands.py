@@ -106,6 +106,8 @@ def unknown_options(words: list[str], program: click.Group) -> list[str]:
             rest.pop(0)
         command = found
     known = {"-h", "--help"}
+    if "--" in rest:  # what follows are paths
+        rest = rest[: rest.index("--")]
     for parameter in command.params:
         known.update(parameter.opts, parameter.secondary_opts)
     options = [word.split("=")[0] for word in rest if re.match(r"--?[A-Za-z0]", word)]

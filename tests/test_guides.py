@@ -1,7 +1,8 @@
-"""The guides: every command that they show is run here, or at least has only options that there are."""
+"""Every command that the guides show is run here, and no page shows an option that there is not."""
 
 from __future__ import annotations
 
+import re
 import runpy
 import shutil
 import subprocess
@@ -18,6 +19,9 @@ parts, calls, unknown_options, surroundings = (
     SCRIPT[name] for name in ("parts", "calls", "unknown_options", "surroundings")
 )
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+#: Blocks of ```sh, and of no language.
+SHELL_BLOCK = re.compile(r"^```(?:sh)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 #: Programs that a guide may call and a machine may lack.
 TOOLS = ("bash", "ogr2ogr", "ogrinfo")
 
@@ -26,15 +30,17 @@ def stem(path: Path) -> str:
     return path.stem
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=stem)
-def test_every_option_of_a_guide_exists(guide: Path) -> None:
-    seen = 0
-    for part in parts(guide.read_text(encoding="utf-8")):
-        if isinstance(part, Block):
-            for words in calls(part.text):
-                seen += 1
-                assert unknown_options(words, cli) == [], " ".join(words)
-    assert seen
+def shell_text(block: str) -> str:
+    """What is typed: all of a block, or the lines behind a prompt where their output stands in it too."""
+    typed = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+    return "\n".join(typed) if typed else block
+
+
+@pytest.mark.parametrize("page", PAGES, ids=stem)
+def test_every_option_of_a_page_exists(page: Path) -> None:
+    for block in SHELL_BLOCK.findall(page.read_text(encoding="utf-8")):
+        for words in calls(shell_text(block)):
+            assert unknown_options(words, cli) == [], " ".join(words)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=stem)
@@ -86,3 +92,4 @@ def test_an_option_that_does_not_exist_is_noticed() -> None:
     assert unknown_options(["photos/", "--cvs", "a", "-k", "5"], cli) == ["--cvs"]
     assert unknown_options(["models", "pull", "x", "--yes", "--loud=1"], cli) == ["--loud"]
     assert unknown_options(["evaluate", "t.csv", "--json", "-"], cli) == []
+    assert unknown_options(["--", "-odd-name.jpg"], cli) == []
