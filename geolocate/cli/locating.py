@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,8 @@ def locate_and_write(
     priors = priors_of(options.near, options.country, options.bbox)
     table = not options.outputs and is_terminal(sys.stdout)
     wanted = options.outputs if options.outputs or table else {"csv": STANDARD_OUTPUT}
-    facts = RunFacts(what, thumbnails if options.thumbnails else None)
+    watch = partial(_thumbnail_progress, options)
+    facts = RunFacts(what, thumbnails if options.thumbnails else None, watch=watch)
     shown = Progress(shown=options.progress, quiet=options.quiet, total=total)
 
     def say(text: str) -> None:
@@ -175,6 +177,14 @@ def locate_and_write(
         if not shown.done:
             say(f"no {what} found" if listing is None else f"no {what} in shard {listing.shard}")
     return PHOTOS_FAILED if shown.failed else DONE
+
+
+@contextmanager
+def _thumbnail_progress(options: SharedOptions, total: int) -> Iterator[Callable[[], None]]:
+    with Progress(
+        shown=options.progress, quiet=options.quiet, total=lambda: total, unit="thumbnail"
+    ) as shown:
+        yield shown.advance
 
 
 @contextmanager

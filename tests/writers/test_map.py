@@ -9,7 +9,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -202,6 +203,19 @@ def test_isolation_and_bounds_hold_for_thumbnails(
     monkeypatch.setattr("geolocate.decoding.decode_item", refuse)
     apart = RunFacts(thumbnails=DecodeOptions(workers=1, isolate=True))
     assert len(pictures_of(page_of(*photos, facts=apart))) == len(photos)
+
+
+def test_the_making_of_thumbnails_can_be_watched(drawn_photos: Path, page_of: Callable[..., str]) -> None:
+    told: list[int] = []
+
+    @contextmanager
+    def watch(total: int) -> Iterator[Callable[[], None]]:
+        told.append(total)
+        yield lambda: told.append(1)
+
+    photos = [Prediction(os.fspath(path)) for path in sorted(drawn_photos.iterdir())]
+    page_of(*photos, facts=RunFacts(thumbnails=DecodeOptions(workers=1), watch=watch))
+    assert told == [5, 1, 1, 1, 1, 1]
 
 
 def test_texts_that_look_like_paths_are_never_opened(

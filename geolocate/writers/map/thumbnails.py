@@ -17,8 +17,8 @@ from geolocate.decoding import DecodeOptions, decode_batches
 
 #: Side of a thumbnail in pixels.
 THUMBNAIL_PX = 160
-JPEG_QUALITY = 70
-#: Bytes of all thumbnails of a page together; photos after that get none. Some 12,000 fit.
+JPEG_QUALITY = 60
+#: Bytes of all thumbnails of a page together; photos after that get none. Some 15,000 fit.
 MAX_THUMBNAIL_BYTES = 64 * 2**20
 _BATCH = 32
 

@@ -35,7 +35,7 @@ class MapWriter:
         self._pieces = page_pieces()
         self._target = target
         self._facts = facts
-        self._count = 0
+        self._count = self._pictured = 0
         self._photos = _temporary_file()
         self._paths = _temporary_file()
 
@@ -52,6 +52,7 @@ class MapWriter:
             if self._facts.thumbnails and prediction.error is None and not is_url(prediction.photo):
                 # ASCII escapes carry even the undecodable bytes of a path.
                 self._paths.write(json.dumps([self._count, prediction.photo]).encode("ascii") + b"\n")
+                self._pictured += 1
         except OSError as error:
             raise _no_room(error) from error
         self._count += 1
@@ -92,14 +93,16 @@ class MapWriter:
         self._target.write(b"]")
 
     def _write_thumbnails(self) -> None:
-        if self._facts.thumbnails is None or not self._count:
+        if self._facts.thumbnails is None or not self._pictured:
             return
-        with closing(thumbnails(self._located(), self._facts.thumbnails)) as pictures:
+        pictures = thumbnails(self._located(), self._facts.thumbnails)
+        with self._facts.watch(self._pictured) as advance, closing(pictures):
             for number, picture in pictures:
                 data = base64.b64encode(picture)
                 self._target.write(
                     b'<script type="text/plain" id="thumbnail-%d">%b</script>\n' % (number, data)
                 )
+                advance()
 
     def _located(self) -> Iterator[tuple[int, str]]:
         try:
