@@ -22,7 +22,11 @@ LEFT_OUT_EXTRAS = ("test", "cuda")
 PURPOSES = {
     "export": "building, pulling and training models",
     "heic": "HEIC photos",
-    "parquet": "Parquet files of embeddings",
+    "map": "pages with a map",
+    "parquet": "Parquet files of rows and embeddings",
+    "remote": "photos at s3:// addresses",
+    "gcs": "photos at gs:// addresses",
+    "ray": "runs over several machines",
     "plots": "concept maps and charts",
     "explain": "the sparse layer from concepts to countries",
 }
