@@ -1,6 +1,7 @@
 // Shapes on the globe as lines of a flat map: circles of any size and great circles, in one piece beyond 180°.
 
 const EARTH_RADIUS_KM = 6371.0088;
+const EARTH_CIRCUMFERENCE_KM = 2 * Math.PI * EARTH_RADIUS_KM;
 const CIRCLE_POINTS = 180;
 const RADIANS = Math.PI / 180;
 

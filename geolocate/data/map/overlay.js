@@ -63,23 +63,28 @@ class Overlay {
 }
 
 const NEAR_ZOOM = 5;
+const SMALL_PX = 24;
+const MARGIN_PX = 40;
 
-// Brings a photo into view: moves where its place is not seen, zooms where its circle is too small or too large.
+// Brings a photo into view, its circle and its true position with it: moves where they are not seen, zooms out
+// where they do not fit, and in where the circle is but a dot. `covered` pixels at the right are not free.
 function bringIntoView(map, photo, covered) {
   if (photo.first === null) return;
-  const place = L.latLng(photo.first.latitude, nearest(map, photo.first.longitude));
-  const size = map.getSize();
-  const free = { x: size.x - covered, y: size.y };
-  const metresPerPixel = 40075016.7 * Math.cos(place.lat * RADIANS) / (BASE_TILE_PX * 2 ** map.getZoom());
-  const across = (2000 * photo.radius) / metresPerPixel;
+  const place = [photo.first.latitude, nearest(map, photo.first.longitude)];
+  const truth = photo.exif_latitude === undefined ? place : greatCircle(place, [photo.exif_latitude, photo.exif_longitude]).pop();
+  const size = map.getSize().subtract([covered, 0]);
+  const radius = (zoom) => (photo.radius / EARTH_CIRCUMFERENCE_KM / Math.cos(place[0] * RADIANS)) * BASE_TILE_PX * 2 ** zoom || 0;
+  const box = (zoom) => {
+    const point = map.project(place, zoom), around = Math.max(MARGIN_PX, radius(zoom));
+    const margin = [MARGIN_PX, MARGIN_PX], circle_ = [around, around], other = map.project(truth, zoom);
+    return L.bounds([point.subtract(circle_), point.add(circle_), other.subtract(margin), other.add(margin)]);
+  };
+  const fits = (zoom) => size.contains(box(zoom).getSize());
   let zoom = map.getZoom();
-  if (across > Math.min(free.x, free.y) * 1.1) zoom -= Math.log2(across / (Math.min(free.x, free.y) * 0.9));
-  else if (across < 24) zoom = Math.min(zoom + Math.log2(90 / Math.max(across, 0.01)), Math.max(zoom, NEAR_ZOOM));
-  zoom = Math.min(map.getMaxZoom(), Math.max(map.getMinZoom(), Math.round(zoom * 2) / 2));
-  const point = map.latLngToContainerPoint(place);
-  const margin = Math.min(Math.max(50, across / 2 || 0), free.x / 2 - 1, free.y / 2 - 1);
-  const seen = [point.x, free.x - point.x, point.y, free.y - point.y].every((gap) => gap >= margin);
-  if (seen && zoom === map.getZoom()) return;
-  const middle = map.project(place, zoom).add([covered / 2, 0]);
-  map.setView(map.unproject(middle, zoom), zoom);
+  while (!fits(zoom) && zoom > map.getMinZoom()) zoom -= 0.5;
+  while (2 * radius(zoom) < SMALL_PX && zoom < NEAR_ZOOM && fits(zoom + 0.5)) zoom += 0.5;
+  const view = L.bounds(map.getPixelBounds().min, map.getPixelBounds().min.add(size));
+  if (zoom === map.getZoom() && view.contains(box(zoom))) return;
+  const middle = fits(zoom) ? box(zoom).getCenter() : map.project(place, zoom);
+  map.setView(map.unproject(middle.add([covered / 2, 0]), zoom), zoom);
 }
