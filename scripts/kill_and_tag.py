@@ -30,8 +30,8 @@ from geolocate.writers.target import FileTarget
 
 #: Of a hundred kills so many are of an undoing.
 UNDO_PERCENT = 30
-#: The longest that a run may go on before it is killed, in seconds.
-LATEST_S = 1.5
+#: The longest that a run may go on before it is killed, in seconds; exiftool takes longer.
+LATEST_S, LATEST_IN_PLACE_S = 1.5, 8.0
 
 SIDECAR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="image/jpeg"/>
@@ -84,11 +84,11 @@ def fault_of(before: Contents, after: Contents, now: Contents) -> str | None:
     return None
 
 
-def run_and_kill(words: list[str], log: Path, chance: random.Random, ahead: int) -> bool:
+def run_and_kill(words: list[str], log: Path, chance: random.Random, ahead: int, latest: float) -> bool:
     """Runs a command and kills it; False where it ended before."""
     goal = lines(log) + chance.randint(1, ahead)
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
-        end = time.monotonic() + chance.random() * LATEST_S
+        end = time.monotonic() + chance.random() * latest
         while program.poll() is None and lines(log) < goal and time.monotonic() < end:
             time.sleep(0.001)
         time.sleep(chance.random() * 0.01)
@@ -140,12 +140,13 @@ def main() -> int:
             print("undone, it is not as it was")
             return 1
 
+        latest = LATEST_IN_PLACE_S if arguments.in_place else LATEST_S
         kills = undos = torn = temporary = finished = 0
         begun = time.monotonic()
         while kills < arguments.kills:
             undoing = chance.randrange(100) < UNDO_PERCENT
             ahead = max(1, arguments.photos // 8)
-            if run_and_kill(undo if undoing else tag, log, chance, ahead):
+            if run_and_kill(undo if undoing else tag, log, chance, ahead, latest):
                 kills, undos = kills + 1, undos + undoing
             else:
                 finished += 1
@@ -153,7 +154,7 @@ def main() -> int:
             if fault := fault_of(before, after, now):
                 print(f"after {kills} kills: {fault}")
                 return 1
-            torn += log.exists() and not log.read_bytes().endswith(b"\n")
+            torn += log.exists() and log.read_bytes()[-1:] not in (b"", b"\n")
             temporary += any(is_temporary(os.path.basename(name)) for name in now)
         for words in (tag, undo) if chance.random() < 0.5 else (undo,):
             subprocess.run(words, check=True, capture_output=True)

@@ -82,13 +82,7 @@ class ChangeLog:
             self._claim()
             self._ends = [end for _, end in self._lines()]
             self._checksum = self._last_checksum
-            size = os.fstat(self._descriptor).st_size
-            if size and not self._ends and not self._is_torn():
-                raise UsageError(
-                    f"{printable(os.fspath(self.path))} is no log of geolocate tag: move it away"
-                )
-            if size > self._end():
-                os.ftruncate(self._descriptor, self._end())
+            self._cut_torn_line()
         except OSError as error:
             os.close(self._descriptor)
             raise self._error(error) from error
@@ -185,12 +179,21 @@ class ChangeLog:
                 self._last_checksum = checksum
                 yield content, end
 
-    def _is_torn(self) -> bool:
-        """Whether a file without any whole line can be a log whose first line was cut off."""
+    def _cut_torn_line(self) -> None:
+        """Removes the beginning of a line at the end, which is all that a kill or a power cut leaves.
+
+        Raises:
+            UsageError: the rest is more than that.
+        """
+        os.lseek(self._descriptor, self._end(), os.SEEK_SET)
+        rest = os.read(self._descriptor, _LONGEST_LINE)
         first = _line(_HEADER, zlib.crc32(_HEADER))
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        head = os.read(self._descriptor, len(first) + 1)
-        return first.startswith(head) or not head.strip(b"\0")
+        begun = bool(self._ends) or first.startswith(rest) or not rest.strip(b"\0")
+        if b"\n" in rest or not begun:
+            what = f"is damaged after line {len(self._ends)}" if self._ends else "is no log of geolocate tag"
+            raise UsageError(f"{printable(os.fspath(self.path))} {what}: move it away")
+        if rest:
+            os.ftruncate(self._descriptor, self._end())
 
     def _error(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {printable(os.fspath(self.path))}: {error.strerror or error}")
@@ -220,7 +223,7 @@ def _change(content: bytes) -> Change:
         after=take(raw, "after", as_text),
         previous=None if previous is None else base64.b64decode(as_text(previous), validate=True),
         mode=take(raw, "mode", as_whole(0, 0o777)),
-        mtime_ns=take(raw, "mtime_ns", as_whole(-(2**63), 2**63)),
+        mtime_ns=take(raw, "mtime_ns", as_whole(-(2**70), 2**70)),  # ext4 reaches the year 2446
     )
 
 

@@ -39,7 +39,7 @@ def undo(log: ChangeLog, root: Path) -> Iterator[Undone]:
         target = change.photo + SIDECAR_SUFFIX if change.kind == "sidecar" else change.photo
         try:
             done = _undo_one(change, root)
-        except (GeolocateError, OSError) as error:
+        except (GeolocateError, OSError, OverflowError) as error:  # of a time that no file can have
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             yield Undone(target, reason)
         else:

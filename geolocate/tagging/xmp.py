@@ -95,7 +95,9 @@ def merged_packet(data: bytes, estimate: Estimate) -> bytes:
         SidecarRefused: it is no XMP that can be read safely, or the result could not be read back.
     """
     packet = scan(data)
-    going = _POSITION_NAMES if _position_in(packet) is None else _POSITION_NAMES | _FIX_NAMES
+    before = _position_in(packet)
+    # An estimate has no fix: what speaks of one beside it is of somebody else.
+    going = _POSITION_NAMES if before is None or before.is_estimate else _POSITION_NAMES | _FIX_NAMES
     spans: list[tuple[int, int]] = []
     named = False
     for description in packet.descriptions:

@@ -54,7 +54,7 @@ class Packet:
     """What stands where.
 
     Attributes:
-        about: what the packet's descriptions are about, which is the same in each.
+        about: what the packet's descriptions are about, which is the same in each, or empty.
         rdf_end: where the end tag of `rdf:RDF` begins.
     """
 
@@ -83,18 +83,20 @@ def scan(data: bytes) -> Packet:
         scanner.parser.Parse(data, True)
     except expat.ExpatError as error:
         raise SidecarRefused(f"no XMP: {expat.ErrorString(error.code)}, line {error.lineno}") from error
+    except (LookupError, ValueError) as error:  # of an encoding that Python does not have
+        raise SidecarRefused("no XMP in UTF-8") from error
     if scanner.rdf_end is None:
         raise SidecarRefused("no XMP: there is no RDF in it")
     if not data.startswith(b"</", scanner.rdf_end):
         raise SidecarRefused("its RDF is empty")
-    return Packet(scanner.about or "", scanner.rdf_end, scanner.descriptions)
+    return Packet(scanner.about, scanner.rdf_end, scanner.descriptions)
 
 
 class _Scanner:
     """Follows the parser; elements are counted from `rdf:RDF`: descriptions are 1 below it, properties 2."""
 
     def __init__(self, data: bytes) -> None:
-        self.about: str | None = None
+        self.about = ""
         self.rdf_end: int | None = None
         self.descriptions: list[Description] = []
         self.parser = expat.ParserCreate()
@@ -168,7 +170,7 @@ class _Scanner:
             key = match[1].decode("utf-8", "replace")
             name = self._resolve(key, default=False)
             if name in ((RDF, "about"), ("", "about")):
-                self.about = self.about if self.about is not None else texts[key]
+                self.about = self.about or texts[key]
             elif key != "xmlns" and not key.startswith("xmlns:"):
                 text = texts.get(key, "")[:MAX_TEXT]
                 self.descriptions[-1].properties.append(Property(name, text, match.start(), match.end()))

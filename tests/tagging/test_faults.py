@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -97,9 +98,19 @@ def test_200_files_on_a_disk_that_fails_at_random(two_hundred: Path, monkeypatch
             for name, (content, _, _) in contents(folder).items():
                 assert content in (before.get(name, (None,))[0], after[name]), name
             assert before.keys() <= contents(folder).keys() <= after.keys()
+        if not undoing and shutil.which("exiftool"):
+            assert positions(folder) == {(46.5, 8.25)}
     assert failed > 5
     assert runs > 2
     assert contents(folder) == before
+
+
+def positions(folder: Path) -> set[tuple[float, float]]:
+    """All that exiftool reads in sidecars, to 1e-5 degree."""
+    words = ["exiftool", "-n", "-json", "-GPSLatitude", "-GPSLongitude", "-ext", "xmp", folder]
+    found = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    assert len(found) == COUNT
+    return {(round(each["GPSLatitude"], 5), round(each["GPSLongitude"], 5)) for each in found}
 
 
 @pytest.mark.skipif(not CAN_MOUNT, reason="needs the right to mount a small disk")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 from dataclasses import replace
@@ -17,7 +18,8 @@ from tagging.tagged_folders import DARKTABLE, LIGHTROOM, WITH_GPS, estimate
 
 from geolocate.errors import SidecarRefused
 from geolocate.records import Position
-from geolocate.tagging.xmp import angle, is_near, merged_packet, new_packet, read_position
+from geolocate.tagging.xmp import EXIF, LATITUDE, angle, is_near, merged_packet, new_packet, read_position
+from geolocate.tagging.xmp_scan import scan
 
 needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs the program exiftool")
 NO_RDF = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>'
@@ -137,6 +139,7 @@ def test_any_name_makes_a_packet_that_parses(city: str, model: str) -> None:
 (DARKTABLE.replace(b"</rdf:RDF>", b"</rdf:RDF>" + NO_RDF), "more than one"),
         (b"<a>" * 200 + b"</a>" * 200, "too deep"),
         (NO_RDF, "empty"),
+        (DARKTABLE.replace(b"UTF-8", b"UTF-9"), "UTF-8"),
     ],
 )  # fmt: skip
 def test_what_is_no_xmp_or_dangerous_is_refused(packet: bytes, reason: str) -> None:
@@ -170,3 +173,44 @@ def test_letters_of_the_same_name_in_another_namespace_are_nobodys_position() ->
     packet = DARKTABLE.replace(b'darktable:raw_params="0"', b'darktable:GPSLatitude="1,2N"')
     assert read_position(packet) is None
     assert b'darktable:GPSLatitude="1,2N"' in merged_packet(packet, estimate())
+
+
+def test_what_others_say_of_an_altitude_stays_at_the_second_estimate_too() -> None:
+    packet = DARKTABLE.replace(b'darktable:raw_params="0"', b'exif:GPSAltitude="408/1"')
+    once = merged_packet(packet, estimate(1.0, 2.0))
+    assert b'exif:GPSAltitude="408/1"' in merged_packet(once, estimate())
+
+
+#: What damages a packet, or means to be taken for a part of it.
+PIECES = (
+    b"<!-- </rdf:RDF> -->", b"<![CDATA[</rdf:RDF>]]>", b"<?pi </rdf:RDF>?>", b"<!DOCTYPE a>", b"</a>",
+    b"exif:GPSLatitude='1'", b"xmlns:exif=''", b"<exif:GPSLatitude>1,2N</exif:GPSLatitude>",
+    b"<rdf:Description exif:GPSLatitude='4,4N' xmlns:exif='http://ns.adobe.com/exif/1.0/'/>",
+    b"<rdf:Description rdf:about=''/>", b"<", b">", b"'", b"\xff", b"\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_packet_of_any_kind_is_refused_or_added_to_without_a_loss(seed: int) -> None:
+    chance = random.Random(seed)
+    taken = 0
+    for _ in range(1000):
+        packet = bytearray(chance.choice((DARKTABLE, LIGHTROOM, WITH_GPS)))
+        places = [i for i, byte in enumerate(packet) if byte in b"\n "]
+        at = chance.choice(places)
+        packet[at : at + chance.choice((0, 0, 0, 1, 20))] = chance.choice(PIECES)
+        try:
+            after = merged_packet(bytes(packet), estimate())
+        except SidecarRefused:
+            continue
+        taken += 1
+        assert others(after) >= others(bytes(packet)) - {(EXIF, "GPSAltitude")}
+        assert [p.name for d in scan(after).descriptions for p in d.properties].count(LATITUDE) == 1
+        assert merged_packet(after, estimate()) == after
+    assert taken > 100
+
+
+def others(packet: bytes) -> set[tuple[str, str]]:
+    """The names of the properties that are no part of a position."""
+    found = {p.name for d in scan(packet).descriptions for p in d.properties}
+    return {name for name in found if name[0] != EXIF or name[1] in ("GPSAltitude", "DateTimeOriginal")}
