@@ -18,7 +18,7 @@ from geolocate.cli.locating import (
     priors_of,
 )
 from geolocate.cli.parameters import blaming_environment
-from geolocate.cli.photo_paths import STANDARD_INPUT, photo_arguments
+from geolocate.cli.photo_paths import local_files, photo_arguments, public_inputs
 from geolocate.cli.progress import Progress
 from geolocate.cli.status import DONE, PHOTOS_FAILED
 from geolocate.errors import UsageError
@@ -140,7 +140,6 @@ def _prepared(
     from geolocate.distributed.stages import Decoding, Locating
     from geolocate.gallery import Gallery
     from geolocate.priors import restricted
-    from geolocate.sources.urls import is_url
 
     priors = priors_of(options.near, options.country, options.bbox)
     with blaming_environment("model"):
@@ -152,13 +151,13 @@ def _prepared(
     left = restricted(gallery or Gallery.from_bundle(bundle), priors)
     for line in (*introduction(bundle, precision), *limits(left, priors, options.top_k)):
         say(line)
-    files = [path for path in inputs if path != STANDARD_INPUT and not is_url(path)]
+    files = local_files(inputs)
     decode = DecodeOptions(
         None, options.max_pixels, options.allow_truncated, options.exact_decode, options.isolate
     )
     job = {
         "program": f"geolocate {importlib.metadata.version('geolocate')}",
-        "inputs": list(inputs),
+        "inputs": public_inputs(inputs),
         "folder": folder_of(files, inputs),
         "tables": file_states([options.gallery] if options.gallery is not None else []),
         "options": {
@@ -243,11 +242,26 @@ def _listed(
     found = find_photos(photo_arguments(inputs, null), on_warning=say)
     with Progress(shown=options.progress, quiet=options.quiet, unit="photo") as shown:
         plan = write_plan(
-            store, job, told_apart(found, lambda photo: False), options.partition_size, shown.advance
+            store,
+            job,
+            told_apart(map(_without_secrets, found), lambda photo: False),
+            options.partition_size,
+            shown.advance,
         )
     parts = "1 partition" if plan.partitions == 1 else f"{plan.partitions:,} partitions"
     say(f"{plan.photos:,} photos in {parts}")
     return plan
+
+
+def _without_secrets(photo: str) -> str:
+    """The photo; OUTPUT names all of them, for all machines to read. Raises UsageError for a signed URL."""
+    from geolocate.sources.urls import public_name
+
+    if (name := public_name(photo)) != photo:
+        raise UsageError(
+            f"{printable(name)}: OUTPUT would hold what opens this URL; use credentials of the environment"
+        )
+    return photo
 
 
 def _count(shown: Progress, photos: int, failed: int) -> None:

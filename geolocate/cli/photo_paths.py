@@ -128,7 +128,7 @@ def local_files(paths: tuple[str, ...], lists: tuple[str, ...] = ()) -> list[str
     """What of the paths may be files of this machine: archives of chained URLs and lists too."""
     from geolocate.sources.urls import ARCHIVE_SCHEMES, file_path, is_url, scheme_of, split_member
 
-    files = [*(path for path in paths if path != STANDARD_INPUT), *lists]
+    files = [*(path for path in _expanded(paths) if path != STANDARD_INPUT), *lists]
     files = [split_member(file).archive if scheme_of(file) in ARCHIVE_SCHEMES else file for file in files]
     files = [file_path(file) if scheme_of(file) == "file" else file for file in files]
     return [file for file in files if not is_url(file)]
