@@ -140,7 +140,7 @@ def browser_picture(path: Path, page: Path, width: int, height: int, keys: list[
         ActionChains(driver).pause(1.0).perform()
         shot = driver.get_screenshot_as_png()
     image = Image.open(io.BytesIO(shot)).convert("RGB")
-    image.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    image.save(path, optimize=True)
 
 
 def positions_picture(path: Path, file: Path) -> None:
