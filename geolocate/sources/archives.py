@@ -6,6 +6,7 @@ been closed (by `--album`, which reads all photos twice) has it read again.
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import threading
@@ -127,6 +128,7 @@ class Archives:
 
 #: Of the process: listing and decoding meet here.
 ARCHIVES = Archives()
+atexit.register(ARCHIVES.close)
 
 
 def _state(path: str) -> tuple[int, ...]:

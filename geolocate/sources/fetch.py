@@ -6,6 +6,7 @@ neither the URL nor any credentials.
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import threading
@@ -76,4 +77,5 @@ def _private_folder() -> str:
     with _folder_lock:
         if _folder is None:
             _folder = tempfile.TemporaryDirectory(prefix="geolocate-", ignore_cleanup_errors=True)
+            atexit.register(_folder.cleanup)
         return _folder.name

@@ -10,6 +10,7 @@ Formats: POSIX.1-1988 (ustar), POSIX.1-2001 (pax), GNU, as the standard library 
 from __future__ import annotations
 
 import os
+import struct
 import tarfile
 import tempfile
 import threading
@@ -25,7 +26,16 @@ MAX_HEADER_BYTES = 2**20
 
 _BLOCK = 512
 #: What tarfile raises on what is no archive; RecursionError for a thousand long names in a row.
-_FAULTS = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError)
+_FAULTS = (
+    tarfile.TarError,
+    EOFError,
+    struct.error,
+    OSError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+)
 _ENDS_WITHIN = "truncated: the archive ends within it"
 
 

@@ -6,6 +6,7 @@ Format: PKWARE's APPNOTE, as the standard library reads it.
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,7 +18,20 @@ from geolocate.sources.streams import COPY_BYTES, too_large
 #: Of the list of members, which zipfile reads at once: a million names.
 MAX_DIRECTORY_BYTES = 64 * 2**20
 _ENCRYPTED = 1
-_FAULTS = (zipfile.BadZipFile, EOFError, zlib.error, OSError, ValueError, OverflowError, NotImplementedError)
+#: Not LZMA: its decoder takes as much memory as the archive says, up to 4 GiB.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+#: What zipfile raises on damaged archives.
+_FAULTS = (
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    struct.error,
+    OSError,
+    ValueError,
+    LookupError,
+    OverflowError,
+    NotImplementedError,
+)
 
 
 class ZipArchive:
@@ -48,7 +62,7 @@ class ZipArchive:
             raise PhotoDamaged(f"cannot be read as a zip archive: {str(error)[:120]}") from None
         for member in self._zip.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
-            if member.is_dir():
+            if member.filename.endswith("/"):
                 continue
             if kind in (0, stat.S_IFREG) and member.filename not in self._members:
                 self._members[member.filename] = member
@@ -70,6 +84,8 @@ class ZipArchive:
             raise PhotoNotFound("no such member in the archive")
         if member.flag_bits & _ENCRYPTED:
             raise PhotoNotReadable("encrypted in its archive")
+        if member.compress_type not in _METHODS:
+            raise PhotoNotReadable("compressed in its archive by a method that is not read")
         if member.file_size > self._max_bytes:
             raise too_large(self._max_bytes)
         left = self._max_bytes  # what it says of its size is no promise
@@ -84,8 +100,6 @@ class ZipArchive:
             with self._zip.open(member) as source:
                 while data := source.read(COPY_BYTES):
                     yield data
-        except NotImplementedError:
-            raise PhotoNotReadable("compressed in its archive by a method that is not read") from None
         except (*_FAULTS, RuntimeError) as error:
             text = "".join(c if c.isprintable() else " " for c in str(error)).partition(" for file")[0]
             raise PhotoDamaged(f"damaged in its archive: {text[:120] or type(error).__name__}") from None
