@@ -116,10 +116,8 @@ class TableWriter:
 
     def _write_header(self) -> None:
         if self._columns:
-            titles = Text(style="bold")
-            for column in self._columns:
-                self._append(titles, column, column.title, None)
-            self._line(titles)
+            titles = [part for column in self._columns for part in self._cell(column, column.title)]
+            self._line(Text("".join(titles), style="bold"))
             self._line(Text(self._dash * self._width, style="dim"))
 
     def _row(self, prediction: Prediction, candidate: Candidate) -> Text:
@@ -134,20 +132,26 @@ class TableWriter:
             _km(candidate.radius_km),
             _km(candidate.error_km),
         ]
-        link = self._link(candidate)
-        row = Text(style="" if best else "dim")
+        line, linked = "", []
         for column, words in zip(self._columns, cells, strict=False):  # the error has no place if narrow
-            self._append(row, column, words, link if column.linked else None)
+            before, words, after = self._cell(column, words)
+            begin = len(line) + len(before)
+            line += before + words + after
+            if column.linked:
+                linked.append((begin, begin + len(words)))
+        row = Text(line, style="" if best else "dim")
+        if link := self._link(candidate):
+            for begin, end in linked:
+                row.stylize(link, begin, end)
         return row
 
-    def _append(self, row: Text, column: _Column, words: str, link: Style | None) -> None:
-        """One cell more: a blank before it, padding, and the link on the words alone."""
+    def _cell(self, column: _Column, words: str) -> tuple[str, str, str]:
+        """Blanks before, words, blanks after: together the column, and one blank that parts it from the last."""
         words = self._text.fitted(words, column.width, keep_end=column.keep_end)
         padding = " " * (column.width - cell_len(words))
-        row.append(f"{' ' if row else ''}{padding if column.right else ''}")
-        row.append(self._text.isolated(words), link)
-        if not column.right:
-            row.append(padding)
+        between = "" if column is self._columns[0] else " "
+        before, after = (between + padding, "") if column.right else (between, padding)
+        return before, self._text.isolated(words), after
 
     def _link(self, candidate: Candidate) -> Style | None:
         return Style(link=hyperlinks.map_url(candidate)) if self._links else None
