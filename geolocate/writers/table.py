@@ -146,7 +146,7 @@ class TableWriter:
         return row
 
     def _cell(self, column: _Column, words: str) -> tuple[str, str, str]:
-        """Blanks before, words, blanks after: together the column, and one blank that parts it from the last."""
+        """Blanks before, words, blanks after: the column, with one blank between it and the one before."""
         words = self._text.fitted(words, column.width, keep_end=column.keep_end)
         padding = " " * (column.width - cell_len(words))
         between = "" if column is self._columns[0] else " "
