@@ -76,6 +76,7 @@ class TarArchive:
         self._places: dict[str, _Place] = {}
         self._names: list[str] = []
         self._ended = False
+        self._reached = 0
         self._spool: BinaryIO | None = None
         try:
             inflating = Inflating(stream)
@@ -142,10 +143,14 @@ class TarArchive:
             cast(Any, self._tar).members.clear()  # tarfile remembers all of them
             if member is None:
                 self._end(self._forward.ending())
+            elif member.size < 0 or member.offset < self._reached:
+                self._end("the archive is damaged: it leads back")  # and so round and round
             elif member.isreg() and not member.issparse() and member.name not in self._places:
                 self._take(member)
             else:
                 self.passed_over += not member.isdir()
+            if member is not None:
+                self._reached = member.offset + 1
         except PhotoError as error:  # of the stream
             self._end(str(error))
         except _FAULTS as error:

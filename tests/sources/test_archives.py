@@ -283,6 +283,19 @@ def test_headers_and_directories_of_gigabytes_are_not_read(
         content(found_zip)
 
 
+@pytest.mark.parametrize("size", [-512, -1024, -1, -(2**40)])
+def test_an_archive_that_leads_back_ends_there(tmp_path: Path, size: int) -> None:
+    header = bytearray(tarred({"b.jpg": b""}, tarfile.GNU_FORMAT)[:512])
+    header[124:136] = size.to_bytes(12, "big", signed=True)
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
+    archive = tmp_path / "x.tar"
+    for pack in (bytes, gzip.compress):
+        archive.write_bytes(pack(tarred({"a.jpg": b"x"})[:1024] + header + bytes(4096)))
+        found, warnings = listed(archive)
+        assert found == [f"tar://a.jpg::{archive}"]
+        assert "leads back" in warnings[0]
+
+
 def test_a_thousand_long_names_in_a_row_are_no_fault_of_ours(tmp_path: Path) -> None:
     link = tarfile.TarInfo("././@LongLink")
     link.type, link.size = tarfile.GNUTYPE_LONGNAME, 10
