@@ -136,6 +136,8 @@ def test_a_run_without_photos_and_one_with_one_photo_open_too(open_page: Open) -
     assert (text(window, "#summary"), text(window, "#count")) == ("0 photos", "0 photos")
     window = open_page(guess("a.jpg", (43.4, 11.8)))
     assert (text(window, "#summary"), len(every(window, ".dot"))) == ("1 photo", 1)
+    dot = one(window, ".dot").rect
+    assert abs(dot["x"] + dot["width"] / 2 - (340 + 470)) < 3
 
 
 def test_a_click_on_a_marker_shows_what_is_known_of_the_photo(open_page: Open, tmp_path: Path) -> None:
@@ -165,7 +167,8 @@ def test_a_click_on_a_marker_shows_what_is_known_of_the_photo(open_page: Open, t
     assert (picture.get_property("naturalWidth"), picture.get_property("naturalHeight")) == (160, 160)
     strong, weak = (bar.size["width"] for bar in every(window, ".concepts .filled"))
     assert weak / strong == pytest.approx(0.2, abs=0.02)
-    assert [marker.text for marker in every(window, "#map .badge")] == ["2", "1"]
+    assert len(every(window, "#map .badge")) == 2
+    assert badge(window, 1).is_displayed()
     assert len(every(window, "path.to-truth")) == len(every(window, "path.to-candidate")) == 1
     assert len(every(window, "#map .truth")) == 1
     assert every(window, "path.radius")
@@ -484,4 +487,4 @@ def test_what_lies_on_both_sides_of_180_degrees_is_drawn_in_one_piece(open_page:
     settle(window)
     first, second = badge(window, 1).rect["x"], badge(window, 2).rect["x"]
     truth = one(window, "#map .truth").rect["x"]
-    assert first < truth < second < first + 400
+    assert first < truth < second < first + 940

@@ -8,7 +8,7 @@ const WORLD_CREDIT = "Natural Earth";
 class Appearance {
   constructor(map) {
     this.map = map;
-    this.world = new worldLayer({ attribution: WORLD_CREDIT, maxZoom: ONLINE_MAX_ZOOM, maxNativeZoom: OFFLINE_MAX_ZOOM }).addTo(map);
+    this.world = new worldLayer({ attribution: WORLD_CREDIT, maxZoom: ONLINE_MAX_ZOOM, maxNativeZoom: OFFLINE_MAX_ZOOM, zIndex: 0 });
     this.tiles = null;
     const dark = matchMedia("(prefers-color-scheme: dark)");
     this._theme(dark.matches);
@@ -21,7 +21,7 @@ class Appearance {
     this.dark = dark;
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     byId("theme").setAttribute("aria-pressed", dark);
-    this.world.redraw();
+    this.world.remove().addTo(this.map); // redraw() keeps the columns of an earlier zoom
   }
 
   // Off until the reader asks: the server learns an address and what is looked at.

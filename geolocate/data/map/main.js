@@ -13,8 +13,8 @@ function openMap() {
   const limit = () => map.setMinZoom(Math.floor(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
   // Whole pixels are too coarse for the corners of a small circle.
   map.latLngToLayerPoint = (place) => map.project(place).subtract(map.getPixelOrigin());
-  map.setView([20, 0], 1);
   limit();
+  map.setView([20, 0], map.getMinZoom());
   map.on("resize", limit);
   return map;
 }
@@ -32,11 +32,11 @@ function span(longitudes) {
 
 function showEverything(map, numbers) {
   const places = numbers.map((number) => photos[number].first).filter(Boolean);
-  if (!places.length) return map.setView([20, 0], map.getMinZoom());
+  if (!places.length) return map.setView([20, 0], map.getMinZoom(), AT_ONCE);
   const latitudes = places.map((place) => place.latitude).sort((a, b) => a - b);
   const [west, east] = span(places.map((place) => place.longitude));
   const bounds = [[latitudes[0], west], [latitudes[latitudes.length - 1], east]];
-  return map.fitBounds(bounds, { padding: [50, 50], maxZoom: FIRST_MAX_ZOOM });
+  return map.fitBounds(bounds, { padding: [50, 50], maxZoom: FIRST_MAX_ZOOM, ...AT_ONCE });
 }
 
 function summaryText() {

@@ -62,6 +62,8 @@ class Overlay {
   }
 }
 
+// Leaflet drops a change of view that comes while it draws another zoom step by step.
+const AT_ONCE = { animate: false };
 const NEAR_ZOOM = 5;
 const SMALL_PX = 24;
 const MARGIN_PX = 40;
@@ -86,5 +88,7 @@ function bringIntoView(map, photo, covered) {
   const view = L.bounds(map.getPixelBounds().min, map.getPixelBounds().min.add(size));
   if (zoom === map.getZoom() && view.contains(box(zoom))) return;
   const middle = fits(zoom) ? box(zoom).getCenter() : map.project(place, zoom);
-  map.setView(map.unproject(middle.add([covered / 2, 0]), zoom), zoom);
+  const centre = map.unproject(middle.add([covered / 2, 0]), zoom);
+  if (zoom === map.getZoom()) map.panTo(centre);
+  else map.setView(centre, zoom, AT_ONCE);
 }

@@ -72,7 +72,7 @@ class MapWriter:
         self._discard()
 
     def abort(self) -> Path | None:
-        """Gives up; nothing is kept that a reader could use."""
+        """Gives up; returns the file that keeps the page as far as it was written, if any."""
         self._discard()
         return self._target.abandon()
 
