@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import warnings
@@ -36,6 +37,8 @@ _LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _LOOPBACK = "127.0.0.1"
 #: What blocks on their way between stages may take of this machine's memory.
 OBJECT_STORE_BYTES = 384 * 2**20
+#: How long a cluster may take to answer.
+CONNECT_LIMIT_S = 15.0
 #: Ray puts sockets into its folder, under names of some 70 bytes; a socket's path has 107 at most.
 _LONGEST_FOLDER = 36
 
@@ -89,14 +92,26 @@ def joined(address: str, device: Device, actors: int | None, decoders: int | Non
     ray = import_ray()
     with _signals_as_they_were(), _silent(ray):
         try:
+            _knock(address)
             with _without_standard_error():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except (ValueError, RuntimeError, OverflowError, OSError) as error:
             raise ClusterError(f"no Ray cluster can be reached at {address}: {_first_line(error)}") from error
         try:
             yield _pool(ray.cluster_resources(), device, actors, decoders)
         finally:
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Finds out whether anybody listens there; Ray itself would go on trying without an end.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_LIMIT_S).close()
 
 
 def _pool(resources: Mapping[str, float], device: Device, actors: int | None, decoders: int | None) -> Pool:
