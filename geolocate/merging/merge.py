@@ -113,6 +113,7 @@ def _of_job(output: str) -> Merge:
         {**job.run, "merged": [{"path": output, "photos": job.photos}]},
         job.photos,
         [os.path.join(output, name) for name in job.store.sizes()],
+        model=job.model,
     )
 
 
@@ -124,7 +125,7 @@ def merge_by_path(paths: Sequence[str]) -> Merge:
     """
     for path in paths:
         if not os.path.isfile(path):
-            raise UsageError(f"no such file: {printable(path)}")
+            raise UsageError(f"{printable(path)} is no file")
     by_path = SortedByPath(map(read_results, paths))
 
     def afterwards() -> list[str]:

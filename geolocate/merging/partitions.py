@@ -17,6 +17,9 @@ from geolocate.results import results_in
 from geolocate.sharding.ordinals import LARGEST
 from geolocate.untrusted_json import as_list, as_object, as_text, as_whole, take
 
+#: Of its manifest, what is no part of what the job is.
+_COUNTS = frozenset(("partitions", "rows", "photos", "failed", "model"))
+
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
@@ -26,12 +29,14 @@ class Partitions:
         run: what its manifest says of the job.
         hashes: SHA-256 of each partition.
         photos: how many there are.
+        model: lines about the model, where the manifest has them.
     """
 
     store: Store
     run: dict[str, Any]
     hashes: tuple[str, ...]
     photos: int
+    model: tuple[str, ...]
 
     def predictions(self) -> Iterator[Prediction]:
         """Yields them in order; one partition is held at a time.
@@ -68,6 +73,7 @@ def open_partitions(output: str) -> Partitions:
         photos = take(raw, "photos", as_whole(0, LARGEST))
         partitions = [as_object(entry) for entry in take(raw, "partitions", as_list)]
         hashes = tuple(take(entry, "sha256", as_text) for entry in partitions)
+        model = tuple(map(as_text, take(raw, "model", as_list, [])))
         if [entry.get("partition") for entry in partitions] != list(range(len(partitions))):
             raise ValueError("its partitions are not in order")
         if sum(take(entry, "photos", as_whole(0, LARGEST)) for entry in partitions) != photos:
@@ -77,5 +83,5 @@ def open_partitions(output: str) -> Partitions:
     missing = [part_name(number) for number in range(len(hashes)) if part_name(number) not in there]
     if missing:
         raise TableError(f"{store}: {missing[0]} is missing")
-    run = {key: value for key, value in raw.items() if key not in ("partitions", "rows", "photos", "failed")}
-    return Partitions(store, run, hashes, photos)
+    run = {key: value for key, value in raw.items() if key not in _COUNTS}
+    return Partitions(store, run, hashes, photos, model)
