@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,17 @@ def test_a_run_without_photos_gives_a_page_without_photos(page_of: Callable[...,
 def test_the_page_names_the_model_and_how_good_it_is(page_of: Callable[..., str]) -> None:
     facts = RunFacts("texts")
     page = page_of(facts=facts)
-    assert block(page, "about") == {"what": "texts", "model": []}
+    assert block(page, "about")["what"] == "texts"
+    assert block(page, "about")["model"] == []
     facts.model = ("model starter (fp32): no better than a guess",)
     assert block(page_of(facts=facts), "about")["model"] == list(facts.model)
+
+
+def test_the_terms_of_the_map_library_go_with_its_script(page_of: Callable[..., str]) -> None:
+    page = page_of()
+    assert "BSD 2-Clause License" in block(page, "about")["licence"]
+    assert "Volodymyr Agafonkin" in block(page, "about")["licence"]
+    assert "@preserve" in page
 
 
 def test_the_policy_lets_the_pages_own_scripts_and_styles_run_and_nothing_else(
@@ -283,10 +292,15 @@ def test_without_the_extra_it_is_refused_before_any_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_that_is_there_in_part_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_page, "find_spec", lambda name: None)
-    with pytest.raises(ExtraMissing, match=r"geolocate\[map\]"):
-        map_page.page_pieces()
+def test_a_library_that_is_gone_or_there_in_part_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "js_lib_leaflet.py"
+    empty.touch()
+    for found in (None, spec_from_file_location("js_lib_leaflet", empty)):
+        monkeypatch.setattr(map_page, "find_spec", lambda name, found=found: found)
+        with pytest.raises(ExtraMissing, match=r"geolocate\[map\]"):
+            map_page.page_pieces()
 
 
 def test_without_room_for_temporary_files_it_says_so(

@@ -56,6 +56,7 @@ function aboutParts() {
     element("p", { text: "The first place is the most probable one; the circle round it holds half of the probability. An error is the distance from the first place to the position that the photo's own EXIF gives, where it has one. Thumbnails are the square that the model saw." }),
     element("p", { text: "Keys: / filters, arrows choose, Enter goes to the photo's candidates, Escape goes back." }),
     element("p", { text: "Land and borders: Natural Earth (public domain), as they are in fact and not as anybody claims them. Map: Leaflet 1.9, © Volodymyr Agafonkin and CloudMade, BSD-2-Clause." }),
+    element("details", {}, element("summary", { text: "Terms of Leaflet" }), element("pre", { text: about.licence })),
     element("p", { text: "Nothing is asked of any server unless you press “Online map” or follow a link." }),
   ];
 }

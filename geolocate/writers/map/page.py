@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,9 +23,8 @@ from geolocate.errors import ExtraMissing
 
 #: What the reader may switch on; Leaflet gets it from the page's own script.
 TILE_SERVER = "https://tile.openstreetmap.org"
-#: The package that carries Leaflet, unchanged.
-LEAFLET_PACKAGE = "js_lib_leaflet"
-LEAFLET_EXTRA = "map"
+#: What carries Leaflet, unchanged: the module, its distribution, the extra that brings it.
+LEAFLET_PACKAGE, LEAFLET_DISTRIBUTION, LEAFLET_EXTRA = "js_lib_leaflet", "django-js-lib-leaflet", "map"
 #: The page's own script: these files, one after the other, inside one function.
 SCRIPTS = (
     "text.js",
@@ -97,12 +97,22 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def library_licence() -> str:
+    """The terms of the map library, which go where its script goes; empty where its package lost them."""
+    try:
+        package = distribution(LEAFLET_DISTRIBUTION)
+    except PackageNotFoundError:
+        return ""
+    return package.read_text("LICENSE") or package.read_text("licenses/LICENSE") or ""
+
+
 def _leaflet(name: str) -> str:
-    """A file of the map library; the package is found and not imported, for it belongs to a web framework."""
     found = find_spec(LEAFLET_PACKAGE)
-    if found is None or found.origin is None:
-        raise ExtraMissing("--map needs", LEAFLET_EXTRA)
-    return (Path(found.origin).parent / "static" / LEAFLET_PACKAGE / name).read_text(encoding="utf-8")
+    try:
+        folder = Path(str(found and found.origin)).parent / "static" / LEAFLET_PACKAGE
+        return (folder / name).read_text(encoding="utf-8")
+    except OSError:
+        raise ExtraMissing("--map needs", LEAFLET_EXTRA) from None
 
 
 @cache

@@ -14,7 +14,7 @@ from geolocate.errors import OutputError
 from geolocate.records import Prediction
 from geolocate.sources.urls import is_url
 from geolocate.text_safety import printable, to_unicode
-from geolocate.writers.map.page import json_block, page_pieces
+from geolocate.writers.map.page import json_block, library_licence, page_pieces
 from geolocate.writers.map.photo_json import photo_json
 from geolocate.writers.map.thumbnails import thumbnails
 from geolocate.writers.run_facts import RunFacts
@@ -80,6 +80,7 @@ class MapWriter:
         return {
             "what": self._facts.what,
             "model": [printable(to_unicode(line)) for line in self._facts.model],
+            "licence": library_licence(),
         }
 
     def _write_photos(self) -> None:
