@@ -175,6 +175,9 @@ def test_what_is_no_part_is_refused(tmp_path: Path) -> None:
             merge_runs([os.fspath(tmp_path / path)])
         with pytest.raises(UsageError):
             merge_by_path([os.fspath(tmp_path / path)])
+    for url in ("https://host/all.csv", "ftp://host/results", "zip://a.csv::parts.zip"):
+        with pytest.raises(UsageError, match="is a folder or lies at s3://"):
+            merge_runs([url])
 
 
 @pytest.fixture

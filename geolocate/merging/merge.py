@@ -16,7 +16,7 @@ from geolocate.merging.partitions import open_partitions
 from geolocate.merging.shards import check_shards, devices, in_one_order
 from geolocate.records import Prediction
 from geolocate.results import read_results
-from geolocate.sources.urls import is_url
+from geolocate.sources.urls import STORE_SCHEMES, is_url, scheme_of
 from geolocate.text_safety import printable
 from geolocate.writers import MANIFEST_SUFFIX
 
@@ -76,6 +76,10 @@ def merge_runs(paths: Sequence[str], *, any_mount: bool = False) -> Merge:
         return _of_parts([read_part(path) for path in paths], any_mount)
     if len(paths) > 1:
         raise UsageError(f"{printable(jobs[0])} is the OUTPUT of a job, which is merged by itself")
+    scheme = scheme_of(jobs[0])
+    if scheme not in (None, "file", *STORE_SCHEMES):
+        stores = ", ".join(f"{name}://" for name in STORE_SCHEMES)
+        raise UsageError(f"the OUTPUT of a job is a folder or lies at {stores}, not at {scheme}://")
     return _of_job(jobs[0])
 
 
