@@ -16,6 +16,7 @@ import numpy as np
 from bundles import make_bundle
 from hostile import exif_blocks, mutations, pictures
 from PIL import Image
+from tagging.tagged_folders import DARKTABLE, LIGHTROOM, WITH_GPS, estimate
 
 from geolocate.bundle import load_bundle, parse_manifest
 from geolocate.concepts import ConceptBank
@@ -30,6 +31,7 @@ from geolocate.geocoding import ServiceNames
 from geolocate.photos import decode_photo, read_exif_block
 from geolocate.position_table import read_positions
 from geolocate.records import Candidate, Concept, NamedPosition, Place, Position, Prediction
+from geolocate.tagging.xmp import merged_packet
 from geolocate.writers.journal import Journal
 from geolocate.writers.rows import rows_of
 
@@ -184,7 +186,14 @@ def _others() -> dict[str, Target]:
             _geocoder,
         ),
         "journal": Target(_damaged_journal, _journal),
+        "sidecar": Target(_damaged([DARKTABLE, LIGHTROOM, WITH_GPS]), _sidecar),
     }
+
+
+def _sidecar(data: bytes, folder: Path, generator: Random) -> str:
+    merged = merged_packet(data, estimate())
+    assert merged_packet(merged, estimate()) == merged
+    return "added to"
 
 
 # Bundles.
