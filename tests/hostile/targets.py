@@ -31,7 +31,9 @@ from geolocate.geocoding import ServiceNames
 from geolocate.photos import decode_photo, read_exif_block
 from geolocate.position_table import read_positions
 from geolocate.records import Candidate, Concept, NamedPosition, Place, Position, Prediction
+from geolocate.results import read_results
 from geolocate.tagging.xmp import merged_packet
+from geolocate.writers import open_writers
 from geolocate.writers.journal import Journal
 from geolocate.writers.rows import rows_of
 
@@ -186,6 +188,7 @@ def _others() -> dict[str, Target]:
             _geocoder,
         ),
         "journal": Target(_damaged_journal, _journal),
+        "results": Target(_damaged_results, _results),
         "sidecar": Target(_damaged([DARKTABLE, LIGHTROOM, WITH_GPS]), _sidecar),
     }
 
@@ -449,3 +452,41 @@ def _journal(data: bytes, folder: Path, generator: Random) -> str:
     finally:
         journal.close()
     return "some photos" if photos else "no photo"
+
+
+# Results that are read back.
+
+
+@functools.cache
+def _whole_results() -> tuple[bytes, ...]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {form: Path(folder) / form for form in ("csv", "jsonl")}
+        with open_writers(paths) as writers:
+            for number in range(6):
+                writers.write(_prediction(number))
+            writers.close()
+        return tuple(path.read_bytes() for path in paths.values())
+
+
+def _damaged_results(generator: Random) -> bytes:
+    return mutations.mutated(generator.choice(_whole_results()), generator)
+
+
+def _results(data: bytes, folder: Path, generator: Random) -> str:
+    path = folder / "results"
+    path.write_bytes(data)
+    found = list(read_results(path))
+    _write_again(found, path)
+    content = path.read_bytes()
+    _write_again(list(read_results(path)), path)
+    assert path.read_bytes() == content
+    return "some photos" if found else "no photo"
+
+
+def _write_again(predictions: list[Prediction], path: Path) -> None:
+    with open_writers({"jsonl": path}) as writers:
+        for prediction in predictions:
+            writers.write(prediction)
+        writers.close()
