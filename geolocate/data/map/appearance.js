@@ -8,7 +8,12 @@ const WORLD_CREDIT = "Natural Earth";
 class Appearance {
   constructor(map) {
     this.map = map;
-    this.world = new worldLayer({ attribution: WORLD_CREDIT, maxZoom: ONLINE_MAX_ZOOM, maxNativeZoom: OFFLINE_MAX_ZOOM, zIndex: 0 });
+    this.world = new worldLayer({
+      attribution: WORLD_CREDIT,
+      maxZoom: ONLINE_MAX_ZOOM,
+      maxNativeZoom: OFFLINE_MAX_ZOOM,
+      zIndex: 0,
+    });
     this.tiles = null;
     const dark = matchMedia("(prefers-color-scheme: dark)");
     this._theme(dark.matches);
@@ -35,10 +40,17 @@ class Appearance {
       return;
     }
     this.tiles = L.tileLayer(TILE_URL, {
-      maxZoom: ONLINE_MAX_ZOOM, className: "tiles", attribution: "© OpenStreetMap contributors", referrerPolicy: "origin",
+      maxZoom: ONLINE_MAX_ZOOM,
+      className: "tiles",
+      attribution: "© OpenStreetMap contributors",
+      referrerPolicy: "origin",
     });
-    this.tiles.on("tileerror", () => { byId("notice").textContent = "The tile server gives no pictures."; });
-    this.tiles.on("tileload", () => { byId("notice").textContent = BLANK; });
+    this.tiles.on("tileerror", () => {
+      byId("notice").textContent = "The tile server gives no pictures.";
+    });
+    this.tiles.on("tileload", () => {
+      byId("notice").textContent = BLANK;
+    });
     this.tiles.addTo(this.map);
   }
 }

@@ -26,9 +26,21 @@ class Details {
 
   _parts(photo) {
     const head = element(
-      "div", { class: "head" },
-      element("h2", { title: photo.photo }, element("span", { class: "folder", text: photo.folder }), photo.name),
-      element("button", { type: "button", class: "close", "aria-label": "Close", text: "×", click: this.close }),
+      "div",
+      { class: "head" },
+      element(
+        "h2",
+        { title: photo.photo },
+        element("span", { class: "folder", text: photo.folder }),
+        photo.name,
+      ),
+      element("button", {
+        type: "button",
+        class: "close",
+        "aria-label": "Close",
+        text: "×",
+        click: this.close,
+      }),
     );
     const parts = [head, element("div", { class: "answer" }, thumbnail(photo), this._answer(photo))];
     if (photo.exif_latitude !== undefined) parts.push(this._truth(photo));
@@ -51,9 +63,13 @@ class Details {
       sure.append(" · radius ", element("b", { text: kilometres(photo.radius) }));
       sure.append(element("span", { class: "meaning", text: "the circle holds half of the probability" }));
     }
-    const where = `https://www.openstreetmap.org/?mlat=${first.latitude}&mlon=${first.longitude}#map=9/${first.latitude}/${first.longitude}`;
+    const { latitude, longitude } = first;
+    const pin = `?mlat=${latitude}&mlon=${longitude}#map=9/${latitude}/${longitude}`;
     const link = element("a", {
-      href: where, target: "_blank", rel: "noopener noreferrer", text: degrees(first.latitude, first.longitude),
+      href: `https://www.openstreetmap.org/${pin}`,
+      target: "_blank",
+      rel: "noopener noreferrer",
+      text: degrees(latitude, longitude),
       title: "Opens openstreetmap.org, which learns this position",
     });
     return element("div", {}, place, sure, element("p", { class: "position" }, link));
@@ -61,7 +77,11 @@ class Details {
 
   _truth(photo) {
     const text = degrees(photo.exif_latitude, photo.exif_longitude);
-    const truth = element("p", { class: "truth-line" }, element("span", { class: "truth-key", "aria-hidden": "true" }));
+    const truth = element(
+      "p",
+      { class: "truth-line" },
+      element("span", { class: "truth-key", "aria-hidden": "true" }),
+    );
     if (photo.off >= 0) {
       truth.append(element("b", { text: `${kilometres(photo.off)} off` }), ` the position by EXIF, ${text}`);
     } else {
@@ -76,14 +96,20 @@ class Details {
       const small = [degrees(candidate.latitude, candidate.longitude)];
       if (candidate.error_km !== undefined) small.push(`${kilometres(candidate.error_km)} off`);
       const button = element(
-        "button", { type: "button", class: "candidate", click: () => this.goTo(rank) },
+        "button",
+        { type: "button", class: "candidate", click: () => this.goTo(rank) },
         element("span", { class: rank === 1 ? "rank best" : "rank", text: rank }),
         element("span", { class: "of", text: placeName(candidate) }),
         element("span", { class: "share", text: percent(candidate.probability) }),
         bar(candidate.probability / photo.first.probability, "probability"),
         element("span", { class: "small", text: small.join(" · ") }),
       );
-      for (const [event, on] of [["pointerenter", true], ["pointerleave", false], ["focus", true], ["blur", false]]) {
+      for (const [event, on] of [
+        ["pointerenter", true],
+        ["pointerleave", false],
+        ["focus", true],
+        ["blur", false],
+      ]) {
         button.addEventListener(event, () => this.mark(rank, on));
       }
       return element("li", {}, button);
@@ -94,12 +120,15 @@ class Details {
 
   _concepts(photo) {
     const strongest = Math.max(...photo.concepts.map(([, score]) => score), 1e-9);
-    const items = photo.concepts.map(([concept, score]) => element(
-      "li", {},
-      element("span", { class: "of", text: concept }),
-      element("span", { class: "share", text: score.toFixed(3) }),
-      bar(score / strongest, "concept"),
-    ));
+    const items = photo.concepts.map(([concept, score]) =>
+      element(
+        "li",
+        {},
+        element("span", { class: "of", text: concept }),
+        element("span", { class: "share", text: score.toFixed(3) }),
+        bar(score / strongest, "concept"),
+      ),
+    );
     return [element("h3", { text: "The photo shows" }), element("ul", { class: "concepts" }, ...items)];
   }
 }

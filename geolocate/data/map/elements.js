@@ -21,7 +21,10 @@ function thumbnail(photo) {
   const data = byId(`thumbnail-${photo.number}`);
   if (data === null) return null;
   return element("img", {
-    class: "thumbnail", alt: "", src: `data:image/jpeg;base64,${data.textContent}`, draggable: "false",
+    class: "thumbnail",
+    alt: "",
+    src: `data:image/jpeg;base64,${data.textContent}`,
+    draggable: "false",
   });
 }
 

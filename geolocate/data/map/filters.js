@@ -10,8 +10,13 @@ class Filters {
     const form = byId("filters");
     form.addEventListener("submit", (event) => event.preventDefault());
     // A field that loses the focus to a row must not redraw the row below the finger.
-    for (const [event, isList] of [["input", false], ["change", true]]) {
-      form.addEventListener(event, ({ target }) => { if ((target.tagName === "SELECT") === isList) this._changed(); });
+    for (const [event, isList] of [
+      ["input", false],
+      ["change", true],
+    ]) {
+      form.addEventListener(event, ({ target }) => {
+        if ((target.tagName === "SELECT") === isList) this._changed();
+      });
     }
     byId("reset").addEventListener("click", () => this.reset());
     this.fields.text.addEventListener("keydown", (event) => {
@@ -20,7 +25,8 @@ class Filters {
       leave();
     });
     this._countries();
-    if (photos.every((photo) => photo.exif_latitude === undefined)) this._only("error", ["within", "over", "known"]);
+    if (photos.every((photo) => photo.exif_latitude === undefined))
+      this._only("error", ["within", "over", "known"]);
     byId("more").open = matchMedia("(min-width: 761px)").matches;
   }
 
@@ -53,7 +59,9 @@ class Filters {
   tell(count) {
     const all = count === photos.length;
     const where = this.spot ? " at one point" : BLANK;
-    byId("count").textContent = all ? plural(count, about.what) : `${whole(count)} of ${plural(photos.length, about.what)}${where}`;
+    byId("count").textContent = all
+      ? plural(count, about.what)
+      : `${whole(count)} of ${plural(photos.length, about.what)}${where}`;
     byId("reset").hidden = all;
   }
 
@@ -69,7 +77,9 @@ class Filters {
     for (const { country } of photos) if (country) counts.set(country, (counts.get(country) || 0) + 1);
     const sorted = [...counts].sort(([a], [b]) => names.compare(a, b));
     this.fields.country.append(
-      ...sorted.map(([country, count]) => element("option", { value: country, text: `${country} (${whole(count)})` })),
+      ...sorted.map(([country, count]) =>
+        element("option", { value: country, text: `${country} (${whole(count)})` }),
+      ),
     );
   }
 

@@ -1,11 +1,11 @@
-// Shapes on the globe as lines of a flat map: circles of any size and great circles, in one piece beyond 180°.
+// Shapes on the globe as lines of a flat map, in one piece beyond 180°: circles of any size, great circles.
 
 const EARTH_RADIUS_KM = 6371.0088;
 const EARTH_CIRCUMFERENCE_KM = 2 * Math.PI * EARTH_RADIUS_KM;
 const CIRCLE_POINTS = 180;
 const RADIANS = Math.PI / 180;
 
-// Where one gets from a point by `angle` radians in the direction `bearing`; [latitude, longitude] in degrees.
+// Where one gets from a point by `angle` radians in the direction `bearing`: [latitude, longitude], degrees.
 function destination(latitude, longitude, angle, bearing) {
   const phi = latitude * RADIANS;
   const sine = Math.sin(phi) * Math.cos(angle) + Math.cos(phi) * Math.sin(angle) * Math.cos(bearing);
@@ -40,12 +40,27 @@ function moved(points, turns) {
 function circle(latitude, longitude, km) {
   const angle = Math.min(km / EARTH_RADIUS_KM, Math.PI);
   const ring = ringAround(latitude, longitude, angle);
-  const north = angle > (90 - latitude) * RADIANS, south = angle > (90 + latitude) * RADIANS;
+  const north = angle > (90 - latitude) * RADIANS,
+    south = angle > (90 + latitude) * RADIANS;
   const turns = [-1, 0, 1];
   if (north && south) {
-    const west = longitude - 540, east = longitude + 540;
-    const holes = angle < Math.PI ? turns.map((turn) => moved(ringAround(-latitude, longitude + 180, Math.PI - angle), turn)) : [];
-    return [[[[90, west], [90, east], [-90, east], [-90, west]], ...holes]];
+    const west = longitude - 540,
+      east = longitude + 540;
+    const holes =
+      angle < Math.PI
+        ? turns.map((turn) => moved(ringAround(-latitude, longitude + 180, Math.PI - angle), turn))
+        : [];
+    return [
+      [
+        [
+          [90, west],
+          [90, east],
+          [-90, east],
+          [-90, west],
+        ],
+        ...holes,
+      ],
+    ];
   }
   if (north || south) {
     const pole = north ? 90 : -90;
@@ -73,7 +88,8 @@ function greatCircle(from, to) {
   if (steps < 2 || Math.PI - angle < 1e-6) return unwrapped([from, to]);
   const line = [];
   for (let i = 0; i <= steps; i += 1) {
-    const p = Math.sin((1 - i / steps) * angle) / Math.sin(angle), q = Math.sin((i / steps) * angle) / Math.sin(angle);
+    const p = Math.sin((1 - i / steps) * angle) / Math.sin(angle),
+      q = Math.sin((i / steps) * angle) / Math.sin(angle);
     const [x, y, z] = [0, 1, 2].map((axis) => p * a[axis] + q * b[axis]);
     line.push([Math.atan2(z, Math.hypot(x, y)) / RADIANS, Math.atan2(y, x) / RADIANS]);
   }

@@ -37,7 +37,10 @@ class PhotoList {
 
   draw() {
     const first = Math.max(0, Math.floor(this.box.scrollTop / ROW_PX) - SPARE_ROWS);
-    const last = Math.min(this.numbers.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / ROW_PX) + SPARE_ROWS);
+    const last = Math.min(
+      this.numbers.length,
+      Math.ceil((this.box.scrollTop + this.box.clientHeight) / ROW_PX) + SPARE_ROWS,
+    );
     for (const [number, row] of this.elements) {
       const place = this.places.get(number);
       if (place >= first && place < last) continue;
@@ -62,7 +65,8 @@ class PhotoList {
     this.active = number;
     const place = this.places.get(number);
     if (place !== undefined) {
-      const top = place * ROW_PX, { scrollTop, clientHeight } = this.box;
+      const top = place * ROW_PX,
+        { scrollTop, clientHeight } = this.box;
       if (top < scrollTop) this.box.scrollTop = top;
       else if (top + ROW_PX > scrollTop + clientHeight) this.box.scrollTop = top + ROW_PX - clientHeight;
     }
@@ -74,7 +78,12 @@ class PhotoList {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const page = Math.max(1, Math.floor(this.box.clientHeight / ROW_PX) - 1);
     const steps = {
-      ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity,
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
     };
     if (event.key === "Enter" && this.active !== null) {
       event.preventDefault();
@@ -89,9 +98,14 @@ class PhotoList {
 
   _row(photo, place) {
     const row = element("div", {
-      class: "row", role: "option", id: `row-${photo.number}`, "data-number": photo.number,
-      "aria-posinset": place + 1, "aria-setsize": this.numbers.length,
-      "aria-selected": photo.number === this.active, title: photo.photo,
+      class: "row",
+      role: "option",
+      id: `row-${photo.number}`,
+      "data-number": photo.number,
+      "aria-posinset": place + 1,
+      "aria-setsize": this.numbers.length,
+      "aria-selected": photo.number === this.active,
+      title: photo.photo,
     });
     row.style.top = `${place * ROW_PX}px`;
     const picture = thumbnail(photo) || element("span", { class: "thumbnail none", "aria-hidden": "true" });
@@ -110,7 +124,8 @@ function rowWords(photo) {
     return [name, element("span", { class: "failure", text: photo.notes || "no place" })];
   }
   const figures = element(
-    "span", { class: "figures" },
+    "span",
+    { class: "figures" },
     element("span", { class: `key sure-${sureness(photo)}`, "aria-hidden": "true" }),
     element("span", { text: percent(photo.probability) }),
   );

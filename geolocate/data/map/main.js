@@ -4,13 +4,23 @@ const FIRST_MAX_ZOOM = 6;
 
 function openMap() {
   const map = L.map("map", {
-    zoomControl: false, attributionControl: false, zoomSnap: 0.5, zoomDelta: 1, maxZoom: OFFLINE_MAX_ZOOM,
-    maxBounds: [[-86, -Infinity], [86, Infinity]], maxBoundsViscosity: 1, fadeAnimation: false,
+    zoomControl: false,
+    attributionControl: false,
+    zoomSnap: 0.5,
+    zoomDelta: 1,
+    maxZoom: OFFLINE_MAX_ZOOM,
+    maxBounds: [
+      [-86, -Infinity],
+      [86, Infinity],
+    ],
+    maxBoundsViscosity: 1,
+    fadeAnimation: false,
   });
   L.control.zoom({ position: "topleft" }).addTo(map);
   L.control.attribution({ position: "bottomleft", prefix: "Leaflet" }).addTo(map);
   L.control.scale({ position: "bottomleft", imperial: false }).addTo(map);
-  const limit = () => map.setMinZoom(Math.floor(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
+  const limit = () =>
+    map.setMinZoom(Math.floor(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
   // Whole pixels are too coarse for the corners of a small circle.
   map.latLngToLayerPoint = (place) => map.project(place).subtract(map.getPixelOrigin());
   limit();
@@ -35,7 +45,10 @@ function showEverything(map, numbers) {
   if (!places.length) return map.setView([20, 0], map.getMinZoom(), AT_ONCE);
   const latitudes = places.map((place) => place.latitude).sort((a, b) => a - b);
   const [west, east] = span(places.map((place) => place.longitude));
-  const bounds = [[latitudes[0], west], [latitudes[latitudes.length - 1], east]];
+  const bounds = [
+    [latitudes[0], west],
+    [latitudes[latitudes.length - 1], east],
+  ];
   return map.fitBounds(bounds, { padding: [50, 50], maxZoom: FIRST_MAX_ZOOM, ...AT_ONCE });
 }
 
@@ -44,21 +57,9 @@ function summaryText() {
   const errors = photos.map((photo) => photo.off).filter((km) => km >= 0);
   const parts = [plural(photos.length, about.what)];
   if (failed) parts.push(`${whole(failed)} failed`);
-  if (errors.length) parts.push(`${whole(errors.length)} with a known position: median error ${kilometres(median(errors))}`);
+  if (errors.length)
+    parts.push(`${whole(errors.length)} with a known position: median error ${kilometres(median(errors))}`);
   return parts.join(" · ");
-}
-
-function aboutParts() {
-  const lines = about.model.map((line) => element("p", { text: line }));
-  return [
-    element("h2", { text: "About this page" }),
-    ...lines,
-    element("p", { text: "The first place is the most probable one; the circle round it holds half of the probability. An error is the distance from the first place to the position that the photo's own EXIF gives, where it has one. Thumbnails are the square that the model saw." }),
-    element("p", { text: "Keys: / filters, arrows choose, Enter goes to the photo's candidates, Escape goes back." }),
-    element("p", { text: "Land and borders: Natural Earth (public domain), as they are in fact and not as anybody claims them. Map: Leaflet 1.9, © Volodymyr Agafonkin and CloudMade, BSD-2-Clause." }),
-    element("details", {}, element("summary", { text: "Terms of Leaflet" }), element("pre", { text: about.licence })),
-    element("p", { text: "Nothing is asked of any server unless you press “Online map” or follow a link." }),
-  ];
 }
 
 function start() {
@@ -78,14 +79,27 @@ function start() {
     overlay.show(photo); // where the map turned on, beside it
   };
   const details = new Details({
-    close: () => { choose(null); list.box.focus(); },
+    close: () => {
+      choose(null);
+      list.box.focus();
+    },
     goTo: (rank) => overlay.goTo(rank),
     mark: (rank, on) => overlay.mark(rank, on),
   });
-  const list = new PhotoList({ choose, enter: (number) => { choose(number); details.focus(); } });
+  const list = new PhotoList({
+    choose,
+    enter: (number) => {
+      choose(number);
+      details.focus();
+    },
+  });
   const markers = new Markers(map, {
     choose,
-    gather: (numbers) => { choose(null); filters.gather(numbers); list.box.focus(); },
+    gather: (numbers) => {
+      choose(null);
+      filters.gather(numbers);
+      list.box.focus();
+    },
   });
   const filters = new Filters({
     change: () => {
@@ -105,13 +119,17 @@ function start() {
   byId("summary").textContent = summaryText();
   byId("model").textContent = about.model[0] || BLANK;
   document.title = `geolocate: ${plural(photos.length, about.what)}`;
-  byId("about-panel").append(...aboutParts());
+  byId("about-model").append(...about.model.map((line) => element("p", { text: line })));
+  byId("licence").textContent = about.licence;
   byId("about-button").addEventListener("click", () => {
     const open = byId("about-panel").hidden;
     byId("about-panel").hidden = !open;
     byId("about-button").setAttribute("aria-expanded", open);
   });
-  byId("everything").addEventListener("click", () => { choose(null); showEverything(map, list.numbers); });
+  byId("everything").addEventListener("click", () => {
+    choose(null);
+    showEverything(map, list.numbers);
+  });
   document.addEventListener("keydown", (event) => {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
@@ -125,7 +143,10 @@ function start() {
     }
   });
   // Thumbnails come after this script.
-  document.addEventListener("DOMContentLoaded", () => { list.redraw(); if (selected !== null) details.show(photos[selected]); });
+  document.addEventListener("DOMContentLoaded", () => {
+    list.redraw();
+    if (selected !== null) details.show(photos[selected]);
+  });
 
   filters.change();
   showEverything(map, list.numbers);

@@ -12,10 +12,22 @@ function grouped(numbers, zoom) {
   for (const number of numbers) {
     const { x, y, first } = photos[number];
     if (first === null) continue;
-    const column = Math.floor((x * size) / CELL_PX), row = Math.floor((y * size) / CELL_PX);
+    const column = Math.floor((x * size) / CELL_PX),
+      row = Math.floor((y * size) / CELL_PX);
     const cell = cells.get(key(column, row));
     if (cell) addTo(cell, { x, y, members: [number], west: x, east: x, north: y, south: y });
-    else cells.set(key(column, row), { column, row, x, y, members: [number], west: x, east: x, north: y, south: y });
+    else
+      cells.set(key(column, row), {
+        column,
+        row,
+        x,
+        y,
+        members: [number],
+        west: x,
+        east: x,
+        north: y,
+        south: y,
+      });
   }
   const groups = [];
   for (const group of [...cells.values()].sort((a, b) => b.members.length - a.members.length)) {
@@ -36,7 +48,8 @@ function grouped(numbers, zoom) {
 }
 
 function addTo(group, other) {
-  const count = group.members.length, more = other.members.length;
+  const count = group.members.length,
+    more = other.members.length;
   group.x = (group.x * count + other.x * more) / (count + more);
   group.y = (group.y * count + other.y * more) / (count + more);
   for (const number of other.members) group.members.push(number);
@@ -101,7 +114,8 @@ class Markers {
   _marker(group, place) {
     const count = group.members.length;
     const photo = photos[group.members[0]];
-    const size = count === 1 ? 18 : Math.min(56, 24 + 7 * Math.log10(count) + 3 * String(whole(count)).length);
+    const size =
+      count === 1 ? 18 : Math.min(56, 24 + 7 * Math.log10(count) + 3 * String(whole(count)).length);
     const icon = L.divIcon({
       className: count === 1 ? `dot sure-${sureness(photo)}` : "group",
       iconSize: [size, size],
@@ -122,7 +136,10 @@ class Markers {
     const turn = nearest(this.map, corners[0][1]) - corners[0][1];
     const bounds = corners.map(([latitude, longitude]) => [latitude, longitude + turn]);
     const before = this.map.getZoom();
-    const zoom = Math.min(this.map.getMaxZoom(), Math.max(before + 1, this.map.getBoundsZoom(bounds, false, [60, 60])));
+    const zoom = Math.min(
+      this.map.getMaxZoom(),
+      Math.max(before + 1, this.map.getBoundsZoom(bounds, false, [60, 60])),
+    );
     if (zoom > before) this.map.setView(L.latLngBounds(bounds).getCenter(), zoom);
     else this.gather(group.members);
   }

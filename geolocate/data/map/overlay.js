@@ -33,7 +33,8 @@ class Overlay {
       L.polyline(line, { className: "to-truth", interactive: false }).addTo(this.layer);
       this._truth(line[line.length - 1]);
     }
-    for (const [candidate, place] of [...others.reverse(), [photo.first, from]]) this._badge(photo, candidate, place);
+    for (const [candidate, place] of [...others.reverse(), [photo.first, from]])
+      this._badge(photo, candidate, place);
   }
 
   _badge(photo, candidate, place) {
@@ -50,7 +51,9 @@ class Overlay {
 
   _truth(place) {
     const icon = L.divIcon({ className: "truth", iconSize: [20, 20], html: element("span") });
-    L.marker(place, { icon, title: "Position by EXIF", keyboard: false, zIndexOffset: 1500 }).addTo(this.layer);
+    L.marker(place, { icon, title: "Position by EXIF", keyboard: false, zIndexOffset: 1500 }).addTo(
+      this.layer,
+    );
   }
 
   goTo(rank) {
@@ -68,17 +71,24 @@ const NEAR_ZOOM = 5;
 const SMALL_PX = 24;
 const MARGIN_PX = 40;
 
-// Brings a photo into view, its circle and its true position with it: moves where they are not seen, zooms out
-// where they do not fit, and in where the circle is but a dot. `covered` pixels at the right are not free.
+// Brings a photo into view, its circle and its true position with it: moves where they are not seen, zooms
+// out where they do not fit, and in where the circle is but a dot. `covered` pixels at the right are not free.
 function bringIntoView(map, photo, covered) {
   if (photo.first === null) return;
   const place = [photo.first.latitude, nearest(map, photo.first.longitude)];
-  const truth = photo.exif_latitude === undefined ? place : greatCircle(place, [photo.exif_latitude, photo.exif_longitude]).pop();
+  const truth =
+    photo.exif_latitude === undefined
+      ? place
+      : greatCircle(place, [photo.exif_latitude, photo.exif_longitude]).pop();
   const size = map.getSize().subtract([covered, 0]);
-  const radius = (zoom) => (photo.radius / EARTH_CIRCUMFERENCE_KM / Math.cos(place[0] * RADIANS)) * BASE_TILE_PX * 2 ** zoom || 0;
+  const radius = (zoom) =>
+    (photo.radius / EARTH_CIRCUMFERENCE_KM / Math.cos(place[0] * RADIANS)) * BASE_TILE_PX * 2 ** zoom || 0;
   const box = (zoom) => {
-    const point = map.project(place, zoom), around = Math.max(MARGIN_PX, radius(zoom));
-    const margin = [MARGIN_PX, MARGIN_PX], circle_ = [around, around], other = map.project(truth, zoom);
+    const point = map.project(place, zoom),
+      around = Math.max(MARGIN_PX, radius(zoom));
+    const margin = [MARGIN_PX, MARGIN_PX],
+      circle_ = [around, around],
+      other = map.project(truth, zoom);
     return L.bounds([point.subtract(circle_), point.add(circle_), other.subtract(margin), other.add(margin)]);
   };
   const fits = (zoom) => size.contains(box(zoom).getSize());

@@ -2,7 +2,7 @@
 
 // x and y in the Mercator square, 0 to 1, south and east growing.
 function mercator(latitude, longitude) {
-  const bounded = Math.max(-85.05, Math.min(85.05, latitude)) * Math.PI / 180;
+  const bounded = (Math.max(-85.05, Math.min(85.05, latitude)) * Math.PI) / 180;
   return {
     x: (longitude + 180) / 360,
     y: (1 - Math.log(Math.tan(bounded) + 1 / Math.cos(bounded)) / Math.PI) / 2,
@@ -37,7 +37,8 @@ const about = JSON.parse(byId("about").textContent);
 // By one number, missing ones last whatever the direction; equal ones in the order of the run.
 function byNumber(key, sign) {
   return (a, b) => {
-    const one = photos[a][key], other = photos[b][key];
+    const one = photos[a][key],
+      other = photos[b][key];
     if (Number.isNaN(one) || Number.isNaN(other)) return Number.isNaN(one) - Number.isNaN(other) || a - b;
     return sign * (one - other) || a - b;
   };

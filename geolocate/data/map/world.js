@@ -7,7 +7,8 @@ const BASE_TILE_PX = 256;
 function worldArcs(world) {
   return world.arcs.map((moves) => {
     const arc = [];
-    let x = 0, y = 0;
+    let x = 0,
+      y = 0;
     for (let i = 0; i < moves.length; i += 2) {
       x += moves[i];
       y += moves[i + 1];
@@ -26,7 +27,8 @@ function ringOf(indices, arcs) {
     const shift = ring.length ? Math.round(ring[ring.length - 1][0] - arc[0][0]) : 0;
     for (const [x, y] of arc) ring.push([x + shift, y]);
   }
-  const first = ring[0], last = ring[ring.length - 1];
+  const first = ring[0],
+    last = ring[ring.length - 1];
   if (Math.abs(last[0] - first[0]) > 0.5) {
     const edge = first[1] > 0.5 ? 1.01 : -0.01;
     ring.push([last[0], edge], [first[0], edge]);
@@ -91,7 +93,10 @@ const worldLayer = L.GridLayer.extend({
     for (const turn of [-1, 0, 1]) {
       const scale = tile.width * tiles;
       const window_ = {
-        west: x / tiles - turn, east: (x + 1) / tiles - turn, north: y / tiles, south: (y + 1) / tiles,
+        west: x / tiles - turn,
+        east: (x + 1) / tiles - turn,
+        north: y / tiles,
+        south: (y + 1) / tiles,
       };
       pen.setTransform(scale, 0, 0, scale, (turn * tiles - x) * tile.width, -y * tile.width);
       this._draw(pen, window_, colour, sharpness / scale);
@@ -123,7 +128,8 @@ const worldLayer = L.GridLayer.extend({
     pen.fillStyle = colour("label");
     for (const { name, width, label } of this._shapes.countries) {
       if (label.y * size < tile.north * size - 20 || label.y * size > tile.south * size + 20) continue;
-      const room = width * size, text = pen.measureText(name).width;
+      const room = width * size,
+        text = pen.measureText(name).width;
       if (text > room) continue;
       const from = (label.x - tile.west) * size;
       if (from + text < 0 || from - text > BASE_TILE_PX) continue;

@@ -40,6 +40,8 @@ SCRIPTS = (
     "appearance.js",
     "main.js",
 )
+#: Its own style, likewise; later files win.
+STYLES = ("frame.css", "list.css", "map.css", "details.css", "narrow.css")
 #: Where the page waits for what is different in each: a comment of HTML that is no part of any other file.
 _PLACE = re.compile(r"<!-- place: (\w+) -->")
 _SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)
@@ -62,7 +64,7 @@ def page_pieces() -> list[str]:
     script, style = _leaflet("leaflet.js"), _leaflet("leaflet.css")
     script = _SOURCE_MAP.sub("", script)
     own_script = "(() => {\n" + "\n".join(map(_data, SCRIPTS)) + "})();\n"
-    own_style = _data("style.css")
+    own_style = "\n".join(map(_data, STYLES))
     policy = _policy(script, own_script, style, own_style)
     fixed = {
         "policy": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
