@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 import urllib.request
@@ -82,6 +83,12 @@ class Web:
         """Has a path answered with some content; returns its URL."""
         self.rules[path] = lambda handler: handler.say(200, body, **headers)
         return self.url + path
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Speaks TLS from here on."""
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
 
     def close(self) -> None:
         """Stops it."""

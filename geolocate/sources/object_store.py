@@ -7,7 +7,7 @@ client says is repeated, since it may hold them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,8 +20,8 @@ Value = TypeVar("Value")
 
 #: Read in one request: most photos are smaller.
 PIECE_BYTES = 8 * 2**20
-#: Seconds for one page of a listing.
-LISTING_LIMIT_S = 300.0
+#: Seconds for a listing that comes all at once.
+LISTING_LIMIT_S = 3600.0
 _NO_SUCH_RANGE = 416
 _opening = threading.Lock()
 
@@ -83,19 +83,41 @@ def entries(url: str, limits: FetchLimits) -> list[Entry]:
     """What lies directly below a prefix, by name as bytes; names of objects and folders, no more.
 
     Raises:
-        PhotoError: it cannot be listed, or there is nothing.
+        PhotoError: it cannot be listed.
     """
     patience = Patience(limits, None)
-    prefix = rest_of(url).rstrip("/")
+    prefix = rest_of(url).rstrip("/") + "/"
+    below = _below_s3 if scheme_of(url) == "s3" else _below
+    found = [Entry(name, folder) for name, folder in below(url, prefix, patience) if name and "/" not in name]
+    return sorted(found, key=lambda entry: entry.name.encode("utf-8", "surrogateescape"))
+
+
+def _below_s3(url: str, prefix: str, patience: Patience) -> Iterator[tuple[str, bool]]:
+    """Names below a prefix and whether they are folders, a page at a time: s3fs keeps 1.4 KB of each object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+    """
+    bucket, _, key = prefix.partition("/")
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": key, "Delimiter": "/"}
+    while True:
+        page = patience.attempt(lambda: _ask(url, patience, "_call_s3", "list_objects_v2", **asked))
+        for folder in page.get("CommonPrefixes", []):
+            yield folder["Prefix"][len(key) : -1], True
+        for item in page.get("Contents", []):
+            yield item["Key"][len(key) :], False
+        if not (token := page.get("NextContinuationToken")):
+            return
+        asked["ContinuationToken"] = token
+
+
+def _below(url: str, prefix: str, patience: Patience) -> Iterator[tuple[str, bool]]:
+    """The same through fsspec, all at once."""
     found = patience.attempt(
-        lambda: _ask(url, patience, "_ls", prefix, limit_s=LISTING_LIMIT_S, detail=True, refresh=True)
+        lambda: _ask(url, patience, "_ls", prefix.rstrip("/"), limit_s=LISTING_LIMIT_S, detail=True)
     )
-    below = []
     for item in found:
-        name = item["name"].removeprefix(prefix + "/")
-        if name and name != item["name"] and "/" not in name.rstrip("/"):
-            below.append(Entry(name.rstrip("/"), item["type"] == "directory"))
-    return sorted(below, key=lambda entry: entry.name.encode("utf-8", "surrogateescape"))
+        if item["name"].startswith(prefix):
+            yield item["name"].removeprefix(prefix).rstrip("/"), item["type"] == "directory"
 
 
 def is_folder(url: str, limits: FetchLimits) -> bool:

@@ -11,6 +11,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from functools import lru_cache
 from typing import IO, Any
 
 from geolocate.errors import PhotoError, PhotoNotFound, PhotoNotReadable
@@ -41,7 +42,9 @@ class WebStream:
     def __init__(self, url: str, patience: Patience) -> None:
         self.size: int | None = None
         self._patience = patience
-        self._opener = urllib.request.build_opener(_Redirects(patience.limits))
+        self._opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=_certificates()), _Redirects(patience.limits)
+        )
         self._url = _encoded(url)
         self._answer: Any = None
         self._position = 0
@@ -109,6 +112,12 @@ class WebStream:
             if not data:
                 raise Transient(BROKEN_OFF)
             left -= len(data)
+
+
+@lru_cache(maxsize=1)
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust, as the system says; read once, for it takes longer than most photos."""
+    return ssl.create_default_context()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

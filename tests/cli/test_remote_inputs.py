@@ -264,3 +264,29 @@ def test_a_run_over_local_photos_loads_nothing_that_reads_urls(drawn_photos: Pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_archives_and_lists_of_this_machine_open_no_connection(drawn_photos: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        tar.add(drawn_photos / "alps.jpg", "alps.jpg")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.write(drawn_photos / "alps.jpg", "alps.jpg")
+    (tmp_path / "list.txt").write_text("x.zip\nfile://" + os.fspath(drawn_photos) + "\n", encoding="utf-8")
+    code = (
+        "import sys\n"
+        "def refuse(event, args): assert not event.startswith('socket.') or event == 'socket.__new__', event\n"
+        "sys.addaudithook(refuse)\n"
+        "import geolocate.cli as cli\n"
+        "cli.cli.main(['-q', '--csv', '-', 'x.tar.gz', '--from', 'list.txt'])"
+    )
+    environment = os.environ | {"PYTHONPATH": os.fspath(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(rows(done.stdout)) == 2 + len(os.listdir(drawn_photos))

@@ -6,6 +6,8 @@ import socket
 import ssl
 import urllib.error
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from servers import Web, broken_off, dribbled, in_turn, once, redirected, silent, with_ranges
@@ -209,3 +211,57 @@ def test_files_fetched_are_private_and_gone_afterwards(web: Web, hasty: FetchLim
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
     assert not os.path.exists(path)
+
+
+def test_https_is_read_where_the_certificate_is_trusted_and_refused_where_not(
+    hasty: FetchLimits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x509 = pytest.importorskip("cryptography.x509", reason="needs cryptography, of the extra test")
+    certificate = self_signed(x509, tmp_path)
+    server = Web()
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.wrap(context)
+        url = server.gives("/a.jpg", BODY).replace("http://127.0.0.1", "https://localhost")
+        server.rules["/out"] = redirected(url.replace("https", "http"))
+        with pytest.raises(PhotoError, match="the certificate of the server is not trusted"):
+            content(url, hasty)
+        trusted = ssl.create_default_context(cafile=certificate)
+        monkeypatch.setattr(web_module, "_certificates", lambda: trusted)
+        assert content(url, hasty) == BODY
+        with pytest.raises(PhotoError, match="redirects from https to http, which is refused"):
+            content(url.replace("/a.jpg", "/out"), hasty)
+    finally:
+        server.close()
+
+
+def self_signed(x509: Any, folder: Path) -> Path:
+    """A certificate of localhost with its key."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
