@@ -9,20 +9,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from geolocate.device import Device, choose_device
 from geolocate.errors import ClusterError, ExtraMissing, UsageError
+from geolocate.file_lock import lock
 from geolocate.machine import usable_cores, usable_cpus
+from geolocate.text_safety import printable
 
 #: What Ray is told before it is imported, and its processes with it.
 QUIET_ENVIRONMENT: Mapping[str, str] = {
@@ -39,8 +44,11 @@ _LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 384 * 2**20
 #: How long a cluster may take to answer.
 CONNECT_LIMIT_S = 15.0
+#: Of Ray's own folder.
+_PREFIX = "geolocate-ray-"
+_FRESH_S = 60.0
 #: Ray puts sockets into its folder, under names of some 70 bytes; a socket's path has 107 at most.
-_LONGEST_FOLDER = 36
+_LONGEST_PARENT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,10 @@ def joined(address: str, device: Device, actors: int | None, decoders: int | Non
             with _without_standard_error():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ValueError, RuntimeError, OverflowError, OSError) as error:
-            raise ClusterError(f"no Ray cluster can be reached at {address}: {_first_line(error)}") from error
+            raise ClusterError(
+                f"no Ray cluster can be reached at {printable(address)}: {_first_line(error)}; one that is "
+                "guarded by a token needs RAY_AUTH_MODE=token and the token here too"
+            ) from error
         try:
             yield _pool(ray.cluster_resources(), device, actors, decoders)
         finally:
@@ -150,38 +161,60 @@ def started(pool: Pool) -> Iterator[None]:
         ClusterError: Ray does not start.
     """
     os.environ.update(_LOOPBACK_ENVIRONMENT)
+    # A secret of this run: no other user of the machine can join, and Ray leaves none of its own in HOME.
+    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     ray = import_ray()
-    folder = _private_folder()
+    with _private_folder() as folder, _signals_as_they_were(), _silent(ray):
+        try:
+            with _without_standard_error():
+                ray.init(
+                    # A slot for each process that computes; the system shares the cores out among them.
+                    num_cpus=pool.actors + pool.decoders + 1,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    _node_ip_address=_LOOPBACK,
+                    _temp_dir=folder,
+                )
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[str]:
+    """A folder for Ray's files, removed at the end; those of runs that were killed are removed now."""
+    parent = tempfile.gettempdir()
+    if len(os.fsencode(parent)) > _LONGEST_PARENT and os.name != "nt":
+        parent = "/tmp"
+    for left in Path(parent).glob(f"{_PREFIX}????????"):
+        with contextlib.suppress(OSError), _claimed(left) as claimed:
+            # One that was made a moment ago may not be claimed yet.
+            if claimed and time.time() - left.stat().st_mtime > _FRESH_S:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
     try:
-        with _signals_as_they_were(), _silent(ray):
-            try:
-                with _without_standard_error():
-                    ray.init(
-                        # A slot for each process that computes; the system shares the cores out among them.
-                        num_cpus=pool.actors + pool.decoders + 1,
-                        object_store_memory=OBJECT_STORE_BYTES,
-                        include_dashboard=False,
-                        log_to_driver=False,
-                        logging_level=logging.CRITICAL,
-                        _node_ip_address=_LOOPBACK,
-                        _temp_dir=folder,
-                    )
-            except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
-            try:
-                yield
-            finally:
-                ray.shutdown()
+        with _claimed(Path(folder)):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _private_folder() -> str:
-    folder = tempfile.mkdtemp(prefix="geolocate-")
-    if len(os.fsencode(folder)) <= _LONGEST_FOLDER or os.name == "nt":
-        return folder
-    os.rmdir(folder)
-    return tempfile.mkdtemp(prefix="geolocate-", dir="/tmp")
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """Claims a folder of the user's own; False where another process has it. Raises OSError."""
+    if os.name == "nt":  # where no folder can be opened
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield os.fstat(descriptor).st_uid == os.getuid() and lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

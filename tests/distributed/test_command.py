@@ -39,7 +39,8 @@ def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
 ) -> None:
     output = tmp_path / "out"
     words = [*COMMAND, "--partition-size", "5", os.fspath(mixed_photos), os.fspath(output)]
-    job = subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True)
+    environment = os.environ | {"HOME": os.fspath(tmp_path)}
+    job = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
     try:
         deadline = time.monotonic() + 300
         while len(list(output.glob("part-*.json"))) < 3:
@@ -53,7 +54,8 @@ def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
     finished = {path.with_suffix(".parquet").name for path in output.glob("part-*.json")}
     before = parts(output)
 
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert not (tmp_path / ".ray").exists()
     assert (done.returncode, done.stdout) == (3, "")  # some photos fail, and nothing else is printed there
     assert "partitions are finished" in done.stderr
     assert "ray" not in done.stderr.lower()
