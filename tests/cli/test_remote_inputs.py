@@ -274,7 +274,8 @@ def test_archives_and_lists_of_this_machine_open_no_connection(drawn_photos: Pat
     (tmp_path / "list.txt").write_text("x.zip\nfile://" + os.fspath(drawn_photos) + "\n", encoding="utf-8")
     code = (
         "import sys\n"
-        "def refuse(event, args): assert not event.startswith('socket.') or event == 'socket.__new__', event\n"
+        "def refuse(event, args):\n"
+        "    assert not event.startswith('socket.') or event == 'socket.__new__', event\n"
         "sys.addaudithook(refuse)\n"
         "import geolocate.cli as cli\n"
         "cli.cli.main(['-q', '--csv', '-', 'x.tar.gz', '--from', 'list.txt'])"
