@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,6 +82,13 @@ class Gallery:
             raise GalleryError("the gallery's embeddings are not one row a point")
         if self.places is not None and self.places.shape != (size,):
             raise GalleryError("the gallery's places are not one id a point")
+
+    @property
+    def sha256(self) -> str:
+        """Of the points and their weights, hex: galleries with the same one place photos alike."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.coordinates).tobytes())
+        digest.update(np.ascontiguousarray(self.weights).tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Gallery:

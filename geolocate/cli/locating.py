@@ -153,6 +153,8 @@ def locate_and_write(
                 },
                 "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
             }
+            if options.gallery is not None:
+                run["gallery_sha256"] = geolocator.gallery.sha256
             if listing is not None:
                 run["shard"] = str(listing.shard)
             tables = [*tables, *([options.gallery] if options.gallery is not None else [])]

@@ -168,6 +168,18 @@ def test_a_shard_of_another_run_is_refused_and_says_in_what(
     refused(run("merge", *parts(mine)), said)
 
 
+def test_a_gallery_that_changed_under_its_name_is_another_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "cache"))
+    gallery = tmp_path / "gallery.csv"
+    for index, points in ((1, "1,2\n3,4\n"), (2, "1,2\n3,5\n")):
+        gallery.write_text(f"LAT,LON\n{points}", encoding="utf-8")
+        call = (photos / "day0", *OPTIONS, "--gallery", gallery, "--shard", f"{index}/2")
+        run(*call, "--csv", tmp_path / f"{index}.csv")
+    refused(run("merge", *parts(tmp_path, count=2)), "gallery_sha256")
+
+
 def test_a_shard_of_other_photos_or_another_number_of_shards_is_refused(
     photos: Path, mine: Path, whole: Path
 ) -> None:
