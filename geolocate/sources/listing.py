@@ -12,8 +12,10 @@ import re
 from collections.abc import Callable, Iterator
 
 from geolocate.errors import ExtraMissing, PhotoError, UsageError
+from geolocate.photo_names import extension_of
 from geolocate.sources.archives import ARCHIVES
 from geolocate.sources.limits import FetchLimits
+from geolocate.sources.retrying import NOT_FOUND
 from geolocate.sources.urls import (
     ARCHIVE_SCHEMES,
     CHAIN,
@@ -56,11 +58,13 @@ def check_source(argument: str, limits: FetchLimits) -> None:
         if not is_url(path) and not os.path.isfile(path):
             raise UsageError(f"no such archive: {_shown(path)}")
         check_source(archive, limits)
-    elif scheme in STORE_SCHEMES and archive_kind(argument) is None and _may_be_folder(argument):
+    elif scheme in STORE_SCHEMES and _names_folder(argument):
         try:
-            _is_folder(argument, limits)
+            reason = "" if _has_below(argument, limits) else NOT_FOUND
         except PhotoError as error:
-            raise UsageError(f"{_shown(argument)} cannot be listed: {error}") from None
+            reason = str(error)
+        if reason:
+            raise UsageError(f"{_shown(argument)} cannot be listed: {reason}")
 
 
 def photos_in(
@@ -81,10 +85,10 @@ def photos_in(
     elif kind := archive_kind(argument):
         yield from _members(kind, "", argument, selects, on_warning, limits)
         return
-    elif scheme in STORE_SCHEMES and _may_be_folder(argument):
+    elif scheme in STORE_SCHEMES and (_names_folder(argument) or not _has_ending(argument)):
         try:
             check_url(argument)
-            folder = _is_folder(argument, limits)
+            folder = _has_below(argument, limits)
         except (PhotoError, UsageError, ExtraMissing):
             folder = False  # fetching it says why
         if folder:
@@ -98,16 +102,20 @@ def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 
 
-def _may_be_folder(url: str) -> bool:
-    """Whether a name in a store is that of a prefix, by its form: a bucket, or without an ending."""
+def _names_folder(url: str) -> bool:
+    """Whether a name in a store can only be that of a prefix: it ends so, or is that of a bucket."""
     key = rest_of(url).partition("/")[2]
-    return not key or key.endswith("/") or "." not in key.rpartition("/")[2]
+    return not key or key.endswith("/")
 
 
-def _is_folder(url: str, limits: FetchLimits) -> bool:
-    from geolocate.sources.object_store import is_folder
+def _has_ending(url: str) -> bool:
+    return bool(extension_of(url.rpartition("/")[2]))
 
-    return is_folder(url, limits)
+
+def _has_below(url: str, limits: FetchLimits) -> bool:
+    from geolocate.sources.object_store import has_below
+
+    return has_below(url, limits)
 
 
 def _objects(

@@ -120,15 +120,21 @@ def _below(url: str, prefix: str, patience: Patience) -> Iterator[tuple[str, boo
             yield item["name"].removeprefix(prefix).rstrip("/"), item["type"] == "directory"
 
 
-def is_folder(url: str, limits: FetchLimits) -> bool:
-    """Whether something lies below a name, and no object is called so.
+def has_below(url: str, limits: FetchLimits) -> bool:
+    """Whether something lies below a name.
 
     Raises:
-        PhotoError: nobody can tell, or there is neither.
+        PhotoError: nobody can tell.
     """
     patience = Patience(limits, limits.total_s)
-    found = patience.attempt(lambda: _ask(url, patience, "_info", rest_of(url).rstrip("/")))
-    return bool(found["type"] == "directory")
+    prefix = rest_of(url).rstrip("/") + "/"
+    if scheme_of(url) != "s3":
+        found = patience.attempt(lambda: _ask(url, patience, "_info", prefix.rstrip("/")))
+        return bool(found["type"] == "directory")
+    bucket, _, key = prefix.partition("/")
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": key, "MaxKeys": 1}
+    page = patience.attempt(lambda: _ask(url, patience, "_call_s3", "list_objects_v2", **asked))
+    return bool(page.get("Contents"))
 
 
 class _NoSuchRange(Exception):

@@ -63,6 +63,15 @@ def test_a_prefix_is_searched_like_a_folder(bucket: Bucket, hasty: FetchLimits) 
     assert listed("s3://album", hasty)[0] == [*found, "s3://album/q/other.jpg"]
 
 
+def test_an_object_and_a_prefix_of_one_name_are_told_apart(bucket: Bucket, hasty: FetchLimits) -> None:
+    bucket.put("trip", b"object")
+    bucket.put("trip/a.jpg", b"x")
+    bucket.put("alone", b"object")
+    assert listed("s3://album/trip/", hasty)[0] == ["s3://album/trip/a.jpg"]
+    assert listed("s3://album/alone", hasty)[0] == ["s3://album/alone"]
+    assert content("s3://album/trip", hasty) == b"object"
+
+
 def test_names_with_empty_parts_lead_nowhere_round(bucket: Bucket, hasty: FetchLimits) -> None:
     bucket.put("p//a.jpg", b"x")
     bucket.put("p/b.jpg", b"x")
