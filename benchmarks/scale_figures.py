@@ -106,11 +106,6 @@ def _of_the_largest(parameters: Parameters) -> dict[str, str]:
         "folder_10": size_of(names_bytes(LARGEST, scale_limits.NAME_LENGTH)),
         "plan_10": size_of(LARGEST * PATH_LENGTH),
         "partitions_10": short(LARGEST / parameters["partition"]),
-        "prefix_keys": short(
-            parameters["prefix listing"]
-            / (parameters["list call"] / MS_PER_S)
-            * parameters["listed per call"]
-        ),
         "reads_10": short(LARGEST / 1e6 * parameters["price reads"]),
         "prefix_10": duration(LARGEST / parameters["reads per prefix"]),
         "merge_10": duration(LARGEST * merge_s),

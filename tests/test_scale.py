@@ -224,13 +224,11 @@ def test_what_the_plan_says_of_the_program_is_so(parameters: Any) -> None:
     from geolocate.distributed.plan import MAX_PARTITIONS
     from geolocate.duplicates import REMEMBERED_PHOTOS
     from geolocate.sources.limits import PARALLEL_FETCHES
-    from geolocate.sources.object_store import LISTING_LIMIT_S
 
     assert parameters["batch"] == BATCH_SIZE["cuda"]
     assert parameters["remembered"] == REMEMBERED_PHOTOS
     assert parameters["partitions at most"] == MAX_PARTITIONS
     assert parameters["fetches"] == PARALLEL_FETCHES
-    assert parameters["prefix listing"] == LISTING_LIMIT_S
     assert parameters["round"] == ROUND_BLOCKS * BLOCK_PHOTOS["cuda"]
 
 
