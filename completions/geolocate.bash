@@ -48,7 +48,7 @@ _geolocate() {
         "cache") options="-h --help" words="clear info" kind=none ;;
         "cache clear") options="-y --yes -h --help" words="places embeddings galleries bottlenecks downloads" kind=words ;;
         "cache info") options="--json -h --help" words="" kind=none ;;
-        "distributed") options="-0 --null --address --actors --workers --partition-size --overwrite -k --top-k --ranking --gallery --by --abstain --near --country --bbox --concepts --exif --no-exif --geocoder --model --device --precision --batch-size --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
+        "distributed") options="-0 --null --address --actors --workers --partition-size --overwrite --from --max-bytes --fetch-timeout --allow-host -k --top-k --ranking --gallery --by --abstain --near --country --bbox --concepts --exif --no-exif --geocoder --model --device --precision --batch-size --isolate --max-pixels --allow-truncated --exact-decode -q --quiet --progress --no-progress -h --help" words="" kind=file ;;
         "doctor") options="--model --device --seconds --self-test --no-self-test --json -h --help" words="" kind=none ;;
     esac
 
@@ -220,6 +220,10 @@ _geolocate() {
             "distributed:--actors") kind=value-none words="" ;;
             "distributed:--workers") kind=value-none words="" ;;
             "distributed:--partition-size") kind=value-none words="" ;;
+            "distributed:--from") kind=value-file words="" ;;
+            "distributed:--max-bytes") kind=value-none words="" ;;
+            "distributed:--fetch-timeout") kind=value-none words="" ;;
+            "distributed:--allow-host") kind=value-none words="" ;;
             "distributed:-k"|"distributed:--top-k") kind=value-none words="" ;;
             "distributed:--ranking") kind=value-words words="merged points published" ;;
             "distributed:--gallery") kind=value-file words="" ;;

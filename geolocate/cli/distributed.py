@@ -19,6 +19,7 @@ from geolocate.cli.options import (
 )
 from geolocate.cli.parameters import FilePath
 from geolocate.cli.photo_paths import check_paths
+from geolocate.cli.source_options import SourceOptions, source_options
 from geolocate.errors import UsageError
 
 #: Options of predict that cannot be had here, and what to do in their place.
@@ -78,6 +79,7 @@ def _refused(option: str) -> Any:
     "job was cut off.",
 )
 @click.option("--overwrite", is_flag=True, help="Discard the job that is in OUTPUT, finished or not.")
+@source_options
 @ranking_options
 @answer_options
 @prior_options
@@ -94,19 +96,29 @@ def _refused(option: str) -> Any:
 @decoder_options
 @message_options
 @together(*map(_refused, _REFUSED))
-def command(inputs: tuple[str, ...], output: str | None, null: bool, **options: Any) -> int:
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    null: bool,
+    lists: tuple[str, ...],
+    max_bytes: int,
+    fetch_timeout: float,
+    allow_host: tuple[str, ...],
+    **options: Any,
+) -> int:
     """Tell where photos were taken, over a Ray cluster: the same rows as predict gives.
 
     INPUT is what predict takes as PATH. OUTPUT is a folder that all machines see, or a URL of an object
     store; it becomes Parquet files, a partition of the photos in each, and a manifest. The same command again
     goes on with a job that was cut off, and does no finished partition twice.
     """
-    if output is None or not inputs:
-        _missing("OUTPUT" if inputs or output else "INPUT...")
-    check_paths(inputs, null)
+    if output is None or not (inputs or lists):
+        _missing("OUTPUT" if inputs or output or lists else "INPUT...")
+    sources = SourceOptions(lists, max_bytes, fetch_timeout, allow_host)
+    check_paths(inputs, null, lists, sources.limits)
     from geolocate.cli.distributed_run import Options, run
 
-    return run(inputs, output, null, Options(**options))
+    return run(inputs, output, null, sources, Options(**options))
 
 
 def _missing(argument: str) -> NoReturn:

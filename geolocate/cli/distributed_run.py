@@ -25,6 +25,7 @@ from geolocate.errors import UsageError
 from geolocate.text_safety import printable
 
 if TYPE_CHECKING:
+    from geolocate.cli.source_options import SourceOptions
     from geolocate.distributed.cluster import Pool
     from geolocate.distributed.plan import Plan
     from geolocate.distributed.stages import Decoding, Locating
@@ -65,7 +66,7 @@ class Options:
     progress: bool | None
 
 
-def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> int:
+def run(inputs: tuple[str, ...], output: str, null: bool, sources: SourceOptions, options: Options) -> int:
     """Does the job, or what is left of it, and returns the exit status.
 
     Raises:
@@ -93,9 +94,10 @@ def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> i
             if options.address is None
             else stack.enter_context(joined(options.address, options.device, options.actors, options.workers))
         )
-        job, decoding, locating = _prepared(inputs, pool, options, say)
+        job, decoding, locating = _prepared(inputs, pool, sources, options, say)
         earlier = _earlier_plan(store, job, options)
-        plan = earlier or _listed(store, job, inputs, null, options, say)
+        photos = photo_arguments(inputs, null, sources.lists)
+        plan = earlier or _listed(store, job, photos, sources, options, say)
         total = plan.photos
         done = finished_partitions(store, plan)
         for partition in done.values():
@@ -125,7 +127,7 @@ def run(inputs: tuple[str, ...], output: str, null: bool, options: Options) -> i
 
 
 def _prepared(
-    inputs: tuple[str, ...], pool: Pool, options: Options, say: Say
+    inputs: tuple[str, ...], pool: Pool, sources: SourceOptions, options: Options, say: Say
 ) -> tuple[dict[str, Any], Decoding, Locating]:
     """What the job is, and what machines are told of it; says which model runs, over what.
 
@@ -151,16 +153,22 @@ def _prepared(
     left = restricted(gallery or Gallery.from_bundle(bundle), priors)
     for line in (*introduction(bundle, precision), *limits(left, priors, options.top_k)):
         say(line)
-    files = local_files(inputs)
     decode = DecodeOptions(
-        None, options.max_pixels, options.allow_truncated, options.exact_decode, options.isolate
+        None,
+        options.max_pixels,
+        options.allow_truncated,
+        options.exact_decode,
+        options.isolate,
+        fetch=sources.limits,
     )
+    tables = [*sources.lists, *([options.gallery] if options.gallery is not None else [])]
     job = {
         "program": f"geolocate {importlib.metadata.version('geolocate')}",
         "inputs": public_inputs(inputs),
-        "folder": folder_of(files, inputs),
-        "tables": file_states([options.gallery] if options.gallery is not None else []),
+        "folder": folder_of(local_files(inputs, sources.lists), inputs),
+        "tables": file_states(tables),
         "options": {
+            **sources.settings,
             "top_k": options.top_k,
             "ranking": options.ranking,
             "gallery": options.gallery,
@@ -199,7 +207,8 @@ def _prepared(
         abstain_km=options.abstain,
     )
     size = bundle.manifest.image.size
-    return job, Decoding(size, decode, options.exif, os.getcwd(), tuple(files)), locating
+    files = tuple(local_files(inputs))  # lists are read on this machine alone
+    return job, Decoding(size, decode, options.exif, os.getcwd(), files), locating
 
 
 def _earlier_plan(store: Store, job: dict[str, Any], options: Options) -> Plan | None:
@@ -232,14 +241,19 @@ def _earlier_plan(store: Store, job: dict[str, Any], options: Options) -> Plan |
 
 
 def _listed(
-    store: Store, job: dict[str, Any], inputs: tuple[str, ...], null: bool, options: Options, say: Say
+    store: Store,
+    job: dict[str, Any],
+    arguments: Iterator[str],
+    sources: SourceOptions,
+    options: Options,
+    say: Say,
 ) -> Plan:
     """Lists the photos as predict does, into OUTPUT, with a progress line of its own."""
     from geolocate.distributed.plan import write_plan
     from geolocate.duplicates import told_apart
     from geolocate.photos import find_photos
 
-    found = find_photos(photo_arguments(inputs, null), on_warning=say)
+    found = find_photos(arguments, on_warning=say, limits=sources.limits)
     with Progress(shown=options.progress, quiet=options.quiet, unit="photo") as shown:
         plan = write_plan(
             store,
