@@ -84,6 +84,14 @@ def import_ray() -> Any:
     return ray
 
 
+def earlier_attempts() -> int:
+    """How often the task that this process works on was begun before, by processes that died over it."""
+    from ray._private.worker import global_worker
+
+    worker = getattr(global_worker, "core_worker", None)
+    return 0 if worker is None else int(worker.get_current_task_attempt_number())
+
+
 @contextlib.contextmanager
 def joined(address: str, device: Device, actors: int | None, decoders: int | None) -> Iterator[Pool]:
     """A cluster that is there, for as long as the context lasts.
@@ -105,7 +113,7 @@ def joined(address: str, device: Device, actors: int | None, decoders: int | Non
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ValueError, RuntimeError, OverflowError, OSError) as error:
             raise ClusterError(
-                f"no Ray cluster can be reached at {printable(address)}: {_first_line(error)}; one that is "
+                f"no Ray cluster can be reached at {printable(address)}: {first_line(error)}; one that is "
                 "guarded by a token needs RAY_AUTH_MODE=token and the token here too"
             ) from error
         try:
@@ -178,7 +186,7 @@ def started(pool: Pool) -> Iterator[None]:
                     _temp_dir=folder,
                 )
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise ClusterError(f"Ray does not start on this machine: {_first_line(error)}") from error
+            raise ClusterError(f"Ray does not start on this machine: {first_line(error)}") from error
         try:
             yield
         finally:
@@ -257,5 +265,6 @@ def _without_standard_error() -> Iterator[None]:
         os.close(nothing)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in short; the name of its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from geolocate.distributed import stages
-from geolocate.distributed.cluster import Pool, import_ray
+from geolocate.distributed.cluster import Pool, first_line, import_ray
 from geolocate.distributed.faults import fault_in
 from geolocate.distributed.partitions import Partition
 from geolocate.distributed.plan import Plan, photos_to_json, read_partition
@@ -40,7 +40,7 @@ def run_partitions(
 
     Raises:
         GeolocateError: what a machine raised: no bundle there, no space in the store.
-        ClusterError: machines were lost and did not come back, or a decoder crashed each time.
+        ClusterError: machines were lost and did not come back.
     """
     ray = import_ray()
     block = min(max(BLOCK_PHOTOS[pool.device], locating.batch_size or 0), plan.partition_size)
@@ -113,8 +113,4 @@ def _our_errors(ray: Any) -> Iterator[None]:
     except ray.exceptions.RayError as error:
         if (fault := fault_in(str(error))) is not None:
             raise fault from None
-        if isinstance(error, ray.exceptions.WorkerCrashedError):
-            raise ClusterError(
-                "a photo crashes its decoder each time it is tried: --isolate makes that the row of one photo"
-            ) from error
-        raise
+        raise ClusterError(f"Ray gave up: {first_line(error)}") from error

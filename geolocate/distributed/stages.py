@@ -25,6 +25,7 @@ import pyarrow as arrow
 from geolocate.bundle import load_bundle
 from geolocate.decoded_item import DecodedItem, DecodeOptions, FoundFile, SeenPhoto
 from geolocate.decoding import decode_batches
+from geolocate.distributed.cluster import earlier_attempts
 from geolocate.distributed.faults import telling
 from geolocate.distributed.partitions import write_partition
 from geolocate.distributed.plan import Plan, PlannedPhoto, photos_from_json
@@ -83,9 +84,15 @@ class Locating:
 
 
 def decode(block: arrow.Table, how: Decoding) -> arrow.Table:
-    """Decodes the photos of one row; one that fails has an error and no pixels."""
+    """Decodes the photos of one row; one that fails has an error and no pixels.
+
+    Where a process died over them before, it may have been one photo that crashes its decoder, and would do
+    so again: now that costs this photo alone.
+    """
     with telling():
         _enter(how.folder, how.inputs)
+        if earlier_attempts():
+            how = replace(how, options=replace(how.options, isolate=True))
         return _decoded(block, how)
 
 
