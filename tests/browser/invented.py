@@ -40,6 +40,7 @@ def invented(count: int, names: Iterator[str] | None = None, seed: int = 1) -> I
         if number % SAME_EVERY == SAME_EVERY - 1:
             positions[0] = before
         before = positions[0]
+        share = dice.random()
         truth = _near(towns[0].position, dice) if number % KNOWN_EVERY == 0 else None
         yield Prediction(
             photo,
@@ -47,7 +48,7 @@ def invented(count: int, names: Iterator[str] | None = None, seed: int = 1) -> I
                 Candidate(
                     rank,
                     position,
-                    dice.random() / 2**rank,
+                    share / 2**rank,
                     10 ** dice.uniform(0, 4) if rank == 1 else None,
                     NamedPosition(town, geodesic_km(position, town.position)),
                     geodesic_km(position, truth) if truth else None,

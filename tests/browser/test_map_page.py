@@ -62,7 +62,8 @@ def settle(window: Chrome) -> None:
     """Waits until the map has come to rest and is drawn."""
     window.execute_async_script(
         "const done = arguments[0], map = document.getElementById('map');"
-        "const look = () => map.querySelector('.leaflet-zoom-anim, .leaflet-pan-anim')"
+        "const look = () => map.querySelector('.leaflet-zoom-anim, .leaflet-pan-anim,'"
+        "  + 'canvas.world-tile:not(.leaflet-tile-loaded)')"
         " ? setTimeout(look, 50) : requestAnimationFrame(() => requestAnimationFrame(done));"
         "setTimeout(look, 50);"
     )
