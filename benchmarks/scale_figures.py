@@ -23,6 +23,7 @@ from scale_plan import (
     job,
     list_s,
     names_bytes,
+    shard_readings,
     simulated,
     working_share,
 )
@@ -106,6 +107,8 @@ def _of_the_largest(parameters: Parameters) -> dict[str, str]:
         "folder_10": size_of(names_bytes(LARGEST, scale_limits.NAME_LENGTH)),
         "plan_10": size_of(LARGEST * PATH_LENGTH),
         "partitions_10": short(LARGEST / parameters["partition"]),
+        "shards_driver": duration(1e8 * megabytes * BITS_PER_BYTE / (parameters["network"] * 1e3)),
+        "shard_readings": short(shard_readings(parameters["photos per shard"], parameters["batch"])),
         "reads_10": short(LARGEST / 1e6 * parameters["price reads"]),
         "prefix_10": duration(LARGEST / parameters["reads per prefix"]),
         "merge_10": duration(LARGEST * merge_s),

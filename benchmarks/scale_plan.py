@@ -96,6 +96,15 @@ def list_s(parameters: Parameters, photos: float) -> float:
     return math.ceil(photos / parameters["listed per call"]) * parameters["list call"] / MS_PER_S
 
 
+def shard_readings(per_shard: float, block: float) -> float:
+    """Times that a shard is read at most when each block of its photos is decoded by another process.
+
+    A tar file is read forwards, so a block costs all that stands before it too.
+    """
+    blocks = math.ceil(per_shard / block)
+    return (blocks + 1) / 2
+
+
 def lost_share(parameters: Parameters, partition: float, rate: float) -> float:
     """Share of a worker's time that goes into work done again and into restarts.
 

@@ -174,6 +174,8 @@ def test_the_arithmetic_of_listing_failures_and_merging(scale: SimpleNamespace, 
     assert plan.lost_share(stated, 2400, rate=10) == pytest.approx((120 + 60) / 3600)
     assert plan.unbroken(stated, 2, 1800) == pytest.approx(0.3679, abs=1e-4)
     assert plan.working_share(parameters.changed(round=1000, round_start=10), 100.0) == pytest.approx(0.5)
+    assert plan.shard_readings(64, 64) == 1
+    assert plan.shard_readings(128, 64) == 1.5  # the first half, then all
     assert plan.same_size(0, 1e6) == 0
     assert plan.same_size(10_000, 1e6) == pytest.approx(0.00995, abs=1e-5)
     assert [plan.merge_passes(size, 10, fan_in=4) for size in (10, 11, 40, 41, 160, 161)] == [
@@ -225,7 +227,7 @@ def test_what_the_plan_says_of_the_program_is_so(parameters: Any) -> None:
     from geolocate.duplicates import REMEMBERED_PHOTOS
     from geolocate.sources.limits import PARALLEL_FETCHES
 
-    assert parameters["batch"] == BATCH_SIZE["cuda"]
+    assert parameters["batch"] == BATCH_SIZE["cuda"] == BLOCK_PHOTOS["cuda"]
     assert parameters["remembered"] == REMEMBERED_PHOTOS
     assert parameters["partitions at most"] == MAX_PARTITIONS
     assert parameters["fetches"] == PARALLEL_FETCHES
