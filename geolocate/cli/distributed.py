@@ -43,7 +43,8 @@ def _refuse(ctx: click.Context, parameter: click.Parameter, value: object) -> No
 def _refused(option: str) -> Any:
     flag = option in ("--album", "--resume")
     kind: dict[str, Any] = {"is_flag": True} if flag else {"type": str}
-    return click.option(option, hidden=True, expose_value=False, callback=_refuse, **kind)
+    help = f"None of this command: {_REFUSED[option]}."
+    return click.option(option, hidden=True, expose_value=False, callback=_refuse, help=help, **kind)
 
 
 @click.command(name="distributed", short_help="Tell where photos were taken, over a Ray cluster.")

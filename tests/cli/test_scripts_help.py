@@ -12,8 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = (
     "benchmarks/performance.py",
     "benchmarks/cpu_variants.py",
+    "benchmarks/distributed.py",
     "benchmarks/scale.py",
     "benchmarks/scale_measures.py",
+    "scripts/distributed_check.py",
     "scripts/photo_costs.py",
 )
 
