@@ -19,13 +19,14 @@ from geolocate.distributed.plan import Plan, photos_to_json, read_partition
 from geolocate.distributed.store import Store
 from geolocate.errors import ClusterError
 
-#: Photos that go from stage to stage together: a few megabytes of pixels. A GPU is given whole batches.
-BLOCK_PHOTOS = {"cpu": 32, "cuda": 64}
+#: Photos that go from stage to stage together: some megabytes of pixels, a whole batch for a GPU. Each block
+#: costs the driver some 30 ms of its processor.
+BLOCK_PHOTOS = 64
 #: A process that decodes is replaced after so many blocks, whatever its libraries hold on to. That it has an
 #: end of its own also keeps Ray from decoding in the actors, which would leave a GPU waiting.
 DECODER_BLOCKS = 1000
 #: Blocks that one execution of the pipeline is given: what the driver holds does not grow with the job.
-ROUND_BLOCKS = 4096
+ROUND_BLOCKS = 2048
 
 
 def run_partitions(
@@ -43,7 +44,7 @@ def run_partitions(
         ClusterError: machines were lost and did not come back.
     """
     ray = import_ray()
-    block = min(max(BLOCK_PHOTOS[pool.device], locating.batch_size or 0), plan.partition_size)
+    block = min(max(BLOCK_PHOTOS, locating.batch_size or 0), plan.partition_size)
     blocks = -(-plan.partition_size // block)
     step = max(1, ROUND_BLOCKS // blocks)
     for start in range(0, len(todo), step):
