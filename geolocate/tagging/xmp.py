@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
@@ -46,6 +47,8 @@ _FIX_NAMES = frozenset((EXIF, tag) for tag in FIX_TAGS)
 MINUTE_DECIMALS = 8
 _MINUTES = 60 * 10**MINUTE_DECIMALS
 _ANGLE = re.compile(r"\s*(\d{1,3}),(\d{1,2}(?:\.\d{1,15})?)(?:,(\d{1,2}(?:\.\d{1,15})?))?([NSEW])\s*")
+#: Of an element with a line of its own, in bytes.
+MAX_INDENT = 1000
 
 #: Begins every packet, so that programs can find one in any file.
 _PACKET_ID = "W5M0MpCehiHzreSzNTczkc9d"
@@ -107,15 +110,21 @@ def merged_packet(data: bytes, estimate: Estimate) -> bytes:
     # Before the spaces that indent the end tag.
     end = len(data[: packet.rdf_end].rstrip(b" \t"))
     block = _description(_properties(estimate, names=not named), packet.about)
-    result = bytearray(data)
-    result[end:end] = block if data[end - 1 : end] == b"\n" else b"\n" + block
-    for start, stop in sorted(spans, reverse=True):
-        del result[start:stop]
-    written = bytes(result)
+    block = block if data[end - 1 : end] == b"\n" else b"\n" + block
+    written = b"".join((*_kept(data, spans, 0, end), block, *_kept(data, spans, end, len(data))))
     after = read_position(written)
     if after is None or not after.is_estimate or not is_near(after.position, estimate.position):
         raise SidecarRefused("the position would not be read back from it")
     return written
+
+
+def _kept(data: bytes, spans: Iterable[tuple[int, int]], start: int, end: int) -> Iterator[bytes]:
+    """What is left of [start, end) without the spans, which do not overlap."""
+    for gone, resumed in sorted(spans):
+        if start <= gone < end:
+            yield data[start:gone]
+            start = resumed
+    yield data[start:end]
 
 
 def is_near(found: Position | None, wanted: Position) -> bool:
@@ -197,19 +206,18 @@ def _spans(data: bytes, description: Description, going: frozenset[Name]) -> lis
     """The bytes of a description that go: of some properties, or of all of it where nothing else is in it."""
     gone = [p for p in description.properties if p.name in going]
     elements = [p for p in gone if p.start >= description.inner_start]
-    inner = bytearray(data[description.inner_start : description.inner_end])
-    for p in reversed(elements):
-        del inner[p.start - description.inner_start : p.end - description.inner_start]
-    if gone and len(gone) == len(description.properties) and not inner.strip():
+    spans = [(p.start, p.end) for p in elements]
+    rest = b"".join(_kept(data, spans, description.inner_start, description.inner_end))
+    if gone and len(gone) == len(description.properties) and not rest.strip():
         return [_with_its_line(data, description.start, description.end)]
     attributes = [(p.start, p.end) for p in gone if p.start < description.inner_start]
-    return attributes + [_with_its_line(data, p.start, p.end) for p in elements]
+    return attributes + [_with_its_line(data, *span) for span in spans]
 
 
 def _with_its_line(data: bytes, start: int, end: int) -> tuple[int, int]:
     """The bytes of an element; with its line's indent and end, where it has lines of its own."""
-    line_start = data.rfind(b"\n", 0, start) + 1
-    line_end = data.find(b"\n", end) + 1
-    if line_end and not data[line_start:start].strip() and not data[end:line_end].strip():
-        return line_start, line_end
+    _, line_begin, indent = data[max(0, start - MAX_INDENT) : start].rpartition(b"\n")
+    blanks, line_end, _ = data[end : end + MAX_INDENT].partition(b"\n")
+    if line_begin and line_end and not indent.strip() and not blanks.strip():
+        return start - len(indent), end + len(blanks + line_end)
     return start, end

@@ -19,6 +19,8 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XML = "http://www.w3.org/XML/1998/namespace"
 #: Deeper than any structure that XMP has.
 MAX_DEPTH = 100
+#: Descriptions and properties; all schemas together have fewer.
+MAX_PROPERTIES = 5_000
 #: Of a property's text, in characters; what is read here are numbers and names.
 MAX_TEXT = 1000
 
@@ -74,7 +76,8 @@ def scan(data: bytes) -> Packet:
     """Finds the properties of an XMP packet; the caller bounds its size.
 
     Raises:
-        SidecarRefused: it is no XMP, has a document type, or is in UTF-16 or UTF-32; says what.
+        SidecarRefused: it is no XMP, has a document type or more properties than XMP can have, or is in
+            UTF-16 or UTF-32; says what.
     """
     if b"\0" in data:
         raise SidecarRefused("no XMP in UTF-8")
@@ -87,8 +90,6 @@ def scan(data: bytes) -> Packet:
         raise SidecarRefused("no XMP in UTF-8") from error
     if scanner.rdf_end is None:
         raise SidecarRefused("no XMP: there is no RDF in it")
-    if not data.startswith(b"</", scanner.rdf_end):
-        raise SidecarRefused("its RDF is empty")
     return Packet(scanner.about, scanner.rdf_end, scanner.descriptions)
 
 
@@ -109,6 +110,9 @@ class _Scanner:
         self._data = data
         self._scopes: list[dict[str, str]] = [{"xml": XML}]
         self._depth = 0
+        #: The element that began last has no end tag.
+        self._empty = False
+        self._stated = 0
         self._rdf_depth: int | None = None
 
     def _doctype(self, *_: object) -> None:
@@ -123,22 +127,32 @@ class _Scanner:
         declared = {key[6:]: value for key, value in pairs if key == "xmlns" or key.startswith("xmlns:")}
         self._scopes.append(scope | declared if declared else scope)
         start = self.parser.CurrentByteIndex
+        end = self._tag_end(start)
+        self._empty = self._data.startswith(b"/", end - 2)
         full = self._resolve(name, default=True)
         if full == (RDF, "RDF"):
             if self._rdf_depth is not None:
                 raise SidecarRefused("its XMP has more than one RDF")
+            if self._empty:
+                raise SidecarRefused("its RDF is empty")
             self._rdf_depth = self._depth
         elif self._below_rdf() == 1:
-            end = self._tag_end(start)
+            self._count()
             self.descriptions.append(Description(start, end, end, end))
             self._read_attributes(pairs, start, end)
         elif self._below_rdf() == 2:
-            end = self._tag_end(start)
+            self._count()
             self.descriptions[-1].properties.append(Property(full, "", start, end))
+
+    def _count(self) -> None:
+        self._stated += 1
+        if self._stated > MAX_PROPERTIES:
+            raise SidecarRefused(f"its XMP has more than {MAX_PROPERTIES:,} properties")
 
     def _end(self, name: str) -> None:
         at = self.parser.CurrentByteIndex
-        end = self._data.index(b">", at) + 1 if self._data.startswith(b"</", at) else None
+        end = None if self._empty else self._data.index(b">", at) + 1
+        self._empty = False
         if self._depth == self._rdf_depth:
             self.rdf_end = at
         elif end is not None and self._below_rdf() == 1:
@@ -172,6 +186,7 @@ class _Scanner:
             if name in ((RDF, "about"), ("", "about")):
                 self.about = self.about or texts[key]
             elif key != "xmlns" and not key.startswith("xmlns:"):
+                self._count()
                 text = texts.get(key, "")[:MAX_TEXT]
                 self.descriptions[-1].properties.append(Property(name, text, match.start(), match.end()))
 

@@ -23,6 +23,12 @@ from geolocate.tagging.xmp_scan import scan
 
 needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs the program exiftool")
 NO_RDF = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>'
+#: Attributes, and elements; nothing between one tag and the next.
+ONE_LINE = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<r:Description r:about="" xmlns:e="http://ns.adobe.com/exif/1.0/"%b>%b</r:Description>'
+    b"</r:RDF></x:xmpmeta>"
+)
 LATITUDES = st.floats(-90, 90, allow_nan=False)
 LONGITUDES = st.floats(-180, 180, allow_nan=False)
 
@@ -140,6 +146,8 @@ def test_any_name_makes_a_packet_that_parses(city: str, model: str) -> None:
         (b"<a>" * 200 + b"</a>" * 200, "too deep"),
         (NO_RDF, "empty"),
         (DARKTABLE.replace(b"UTF-8", b"UTF-9"), "UTF-8"),
+        (ONE_LINE % (b"", b"<e:GPSLatitude/>" * 5001), "more than 5,000 properties"),
+        (ONE_LINE % (b"".join(b' e:p%d=""' % n for n in range(5001)), b""), "more than 5,000 properties"),
     ],
 )  # fmt: skip
 def test_what_is_no_xmp_or_dangerous_is_refused(packet: bytes, reason: str) -> None:
@@ -157,8 +165,20 @@ def test_what_is_no_xmp_or_dangerous_is_refused(packet: bytes, reason: str) -> N
         b"\xef\xbb\xbf" + WITH_GPS,
         WITH_GPS.replace(b"UTF-8", b"ISO-8859-1"),
         WITH_GPS.replace(b"\n", b"\r\n"),
+        ONE_LINE.replace(b">%b</r:Description>", b"/>") % b' e:GPSLatitude="1,2N"',
+        ONE_LINE % (b"", b"<e:GPSLatitude/>"),
+        ONE_LINE % (b' e:Flash="1"', b'<e:GPSLatitude r:resource="1,2N"/>'),
     ],
-    ids=["one coordinate, unreadable", "another prefix", "byte order mark", "Latin-1", "CR LF"],
+    ids=[
+        "one coordinate, unreadable",
+        "another prefix",
+        "byte order mark",
+        "Latin-1",
+        "CR LF",
+        "one line, no element",
+        "one line, an empty element",
+        "one line, something else",
+    ],
 )
 def test_a_position_is_noticed_in_any_spelling_and_replaced_whole(packet: bytes) -> None:
     found = read_position(packet)
