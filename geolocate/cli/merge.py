@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +13,9 @@ from geolocate.cli.options import format_options, message_options
 from geolocate.cli.parameters import FilePath
 from geolocate.cli.progress import Progress
 from geolocate.cli.status import DONE, is_terminal
+
+if TYPE_CHECKING:
+    from geolocate.writers import Writers
 
 
 @click.command(name="merge", short_help="Put the outputs of shards, or of distributed, into one.")
@@ -66,6 +72,7 @@ def command(
             aside=shown.aside,
             say=say,
         ) as writers,
+        _whole_or_nothing(writers),
     ):
         for remark in merge.remarks:
             say(remark)
@@ -79,3 +86,15 @@ def command(
         for remark in merge.afterwards():
             say(remark)
     return DONE
+
+
+@contextmanager
+def _whole_or_nothing(writers: Writers) -> Iterator[None]:
+    """Whatever ends the merge early: what it wrote is of no use, and would be in the way of the next one."""
+    try:
+        yield
+    except BaseException:
+        for kept in writers.abort():
+            with suppress(OSError):
+                kept.unlink()
+        raise

@@ -305,6 +305,17 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     return run_until
 
 
+def test_a_merge_that_was_interrupted_leaves_nothing_in_the_way_of_the_next(
+    whole: Path, mine: Path, tmp_path: Path, interrupted_after: Callable[..., Result]
+) -> None:
+    call = ("merge", *parts(mine), *outputs(tmp_path, "all"))
+    there = sorted(tmp_path.rglob("*"))
+    interrupted_after(30, *call)
+    assert sorted(tmp_path.rglob("*")) == there
+    assert run(*call).exit_code == 0
+    assert (tmp_path / "all.csv").read_bytes() == (whole / "whole.csv").read_bytes()
+
+
 def test_a_shard_that_was_interrupted_goes_on_and_no_other_takes_its_place(
     photos: Path, shards: Path, tmp_path: Path, interrupted_after: Callable[..., Result]
 ) -> None:
