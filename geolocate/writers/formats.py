@@ -14,6 +14,8 @@ from geolocate.writers.target import Target
 
 #: Every format, by the name of its option, in the order in which a run opens them.
 FORMATS = ("csv", "jsonl", "geojson", "kml", "parquet", "map")
+#: Those that a terminal cannot show.
+BINARY = frozenset({"parquet"})
 #: What a format needs that the base install lacks: the module, and the extra that brings it.
 EXTRAS: Mapping[str, tuple[str, str]] = {"parquet": ("pyarrow", "parquet"), "map": ("js_lib_leaflet", "map")}
 

@@ -11,11 +11,11 @@ from typing import Any
 from geolocate.errors import UsageError
 from geolocate.records import Prediction
 from geolocate.writers.finished import FinishedPhotos
-from geolocate.writers.formats import FORMATS, Writer, load_format
+from geolocate.writers.formats import BINARY, FORMATS, Writer, load_format
 from geolocate.writers.journal import Journal
 from geolocate.writers.refusals import refuse_conflicts
 from geolocate.writers.run_facts import RunFacts
-from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, shown
+from geolocate.writers.stream import STANDARD_OUTPUT, OutputPath, is_direct, is_terminal, shown
 from geolocate.writers.target import (
     content_of,
     journal_path,
@@ -167,12 +167,15 @@ def open_writers(
         ExtraMissing: a format needs an optional dependency that is not installed.
         OutputError: the folder is missing or read-only, or the path is a folder.
         UsageError: two outputs go to the same place, one would replace an input or a picture, or an
-            unfinished earlier output is in the way; to resume, there is no file to go on with.
+            unfinished earlier output is in the way; to resume, there is no file to go on with; a terminal
+            would get what is no text.
     """
     if resume and overwrite:
         raise UsageError("--resume goes on with an unfinished run, --overwrite discards it: give one of them")
     wanted = dict(sorted(wanted.items(), key=lambda item: FORMATS.index(item[0])))
     refuse_conflicts(wanted, inputs=inputs, table=table)
+    for name in BINARY & {name for name, path in wanted.items() if is_terminal(path)}:
+        raise UsageError(f"--{name} is binary, which no terminal can show: give a file, or a pipe")
     loaded = {name: load_format(name) for name in wanted}
     facts = facts or RunFacts()
     writers = Writers(aside, journal := _open_journal(wanted.values(), overwrite))

@@ -47,6 +47,14 @@ def descriptor_named(path: OutputPath) -> int | None:
     return int(match[1]) if match else _STREAMS.get(name)
 
 
+def is_terminal(path: OutputPath) -> bool:
+    """Whether `path` is standard output, or a descriptor that is open, and that a terminal."""
+    if is_standard_output(path):
+        return sys.stdout is not None and sys.stdout.isatty()
+    number = descriptor_named(path)
+    return number is not None and os.isatty(number)
+
+
 class StreamTarget:
     """A pipe, a device or standard output: no second chance, so nothing is held back."""
 

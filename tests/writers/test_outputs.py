@@ -217,6 +217,19 @@ def test_two_outputs_to_one_place_are_refused(out: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out.csv"]
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="terminals of POSIX")
+def test_a_terminal_gets_no_binary(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    for end in os.openpty():
+        with pytest.raises(UsageError, match="--parquet is binary"):
+            open_writers({"parquet": f"/dev/fd/{end}"})
+        open_writers({"csv": f"/dev/fd/{end}"}).abort()
+        os.close(end)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with pytest.raises(UsageError, match="--parquet is binary"):
+        open_writers({"parquet": "-"})
+
+
 def test_any_number_of_outputs_in_one_run(
     tmp_path: Path, located: Prediction, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
