@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -90,15 +91,25 @@ def command(
     from geolocate.tagging.estimate import Limits
     from geolocate.tagging.tagger import Tagger
 
-    try:
-        newest = os.stat(results).st_mtime_ns
-    except OSError as error:
-        raise UsageError(f"{printable(results)} cannot be read: {error.strerror}") from error
+    newest = _last_change(results)
     limits, way = Limits(min_probability, max_radius), _way(in_place, overwrite)
     if not write:
         return _tag(results, Tagger(root, way, limits, overwrite, newest), quiet)
     with _open_log(results, root) as log:
         return _tag(results, Tagger(root, way, limits, overwrite, newest, log), quiet)
+
+
+def _last_change(results: str) -> int:
+    """When the results were written, in ns. Raises UsageError where they are no file."""
+    try:
+        status = os.stat(results)
+    except OSError as error:
+        raise UsageError(f"{printable(results)} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UsageError(
+            f"{printable(results)} is no file, but RESULTS is read twice: to its end, then to write"
+        )
+    return status.st_mtime_ns
 
 
 def _way(in_place: bool, overwrite: bool) -> Way:

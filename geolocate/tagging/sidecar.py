@@ -12,7 +12,7 @@ from geolocate.errors import SidecarRefused, TagRefused
 from geolocate.tagging.change_log import Change, ChangeLog
 from geolocate.tagging.estimate import Estimate
 from geolocate.tagging.folder import Folder, temporary_name
-from geolocate.tagging.photo_file import PhotoFile, is_same, read_sidecar
+from geolocate.tagging.photo_file import SIDECAR_SUFFIX, PhotoFile, is_same, read_sidecar
 from geolocate.tagging.xmp import merged_packet, new_packet
 from geolocate.text_safety import printable
 
@@ -25,7 +25,7 @@ class Sidecars:
 
     def target(self, photo: str) -> str:
         """What is written for a photo, as its path."""
-        return photo + ".xmp"
+        return photo + SIDECAR_SUFFIX
 
     def prepare(self, photo: PhotoFile, estimate: Estimate) -> Write | None:
         """What is to be done; None where the sidecar would stay as it is.

@@ -297,6 +297,21 @@ def test_a_table_that_breaks_off_writes_nothing(photos: Path, results: Path) -> 
     assert contents(photos) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_results_that_cannot_be_read_twice_are_refused(photos: Path, results: Path) -> None:
+    ends = os.pipe()
+    try:
+        os.write(ends[1], results.read_bytes())
+        os.close(ends[1])
+        for other in (f"/dev/fd/{ends[0]}", photos):
+            refused = tag(photos, other, "--write")
+            assert refused.exit_code == 2
+            assert "is no file, but RESULTS is read twice" in refused.stderr
+    finally:
+        os.close(ends[0])
+    assert not (photos / "0.jpg.xmp").exists()
+
+
 def test_refused_calls(photos: Path, results: Path) -> None:
     assert tag(photos, results.with_name("gone.csv")).exit_code == 2
     assert tag(photos / "gone", results).exit_code == 2
