@@ -18,7 +18,7 @@ from geolocate.errors import PhotoFormatRefused, UsageError
 from geolocate.photo_names import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS, extension_of
 from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.sources.limits import FetchLimits
-from geolocate.sources.urls import archive_kind, file_path, is_url, scheme_of
+from geolocate.sources.urls import archive_kind, file_path, is_url, scheme_of, without_secrets
 from geolocate.text_safety import printable
 
 #: No system opens a longer path; a list with longer entries is no list of paths.
@@ -31,6 +31,8 @@ SHOWN_LENGTH = 200
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 _SEPARATORS = os.sep + (os.altsep or "")
+#: What some editors put before UTF-8, and before UTF-16.
+_MARK, _MARKS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 def find_photos(
@@ -82,7 +84,12 @@ def _photos_of(argument: str, search: _Search, limits: FetchLimits | None) -> It
 
 
 def _local(argument: str) -> str:
-    """The path of a file:// URL; anything else as it is, and one of another machine too: reading it fails."""
+    """The path of a file:// URL; anything else as it is, and one of another machine too: reading it fails.
+
+    White space round a URL, as columns of tables have it, is none of it.
+    """
+    if "://" in argument and is_url(bare := argument.strip()):
+        argument = bare
     if scheme_of(argument) == "file":
         with suppress(UsageError):
             return file_path(argument)
@@ -133,7 +140,7 @@ def check_arguments(arguments: Iterable[str], limits: FetchLimits | None = None)
         try:
             Path(argument).lstat()
         except (FileNotFoundError, NotADirectoryError, ValueError):
-            raise UsageError(f"no such file or folder: {printable(argument)}") from None
+            raise UsageError(f"no such file or folder: {printable(without_secrets(argument))}") from None
         except OSError:
             continue  # it is there, or may be: decoding will say what is wrong with it
 
@@ -142,15 +149,15 @@ def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
     """Yields the paths of a list as they arrive: one a line, or separated by NUL bytes.
 
     Blank entries are left out. Lines may end in CR LF; NUL bytes end a path in either form, since no path
-    contains one.
+    contains one, and the list may begin with a byte order mark.
 
     Args:
         stream: binary, such as ``sys.stdin.buffer``; read no further than asked for.
         null: only NUL separates, so paths may contain line feeds.
 
     Raises:
-        UsageError: an entry is longer than any path, or the list is a photo itself, among whose bytes there
-            may be the root of the file system.
+        UsageError: an entry is longer than any path, or the list is UTF-16, or a photo itself, among whose
+            bytes there may be the root of the file system.
     """
     read = getattr(
         stream, "read1", stream.read
@@ -160,6 +167,10 @@ def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
     while chunk := read(LONGEST_PATH_BYTES):
         if not begun and (kind := _picture(chunk)):
             raise UsageError(f"the list of paths is a {kind} picture: name the file, its content is no list")
+        if not begun and not null:
+            if chunk.startswith(_MARKS_16) and b"\0" in chunk[2:4]:
+                raise UsageError("the list of paths is UTF-16: it is read as UTF-8")
+            chunk = chunk.removeprefix(_MARK)
         begun = True
         *complete, rest = _split(rest + chunk, null)
         yield from (os.fsdecode(entry) for entry in complete if entry)

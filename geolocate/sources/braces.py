@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from geolocate.errors import UsageError
+from geolocate.sources.urls import without_secrets
 from geolocate.text_safety import printable
 
 #: What one argument may stand for.
@@ -29,7 +30,9 @@ def expand_braces(argument: str) -> Iterator[str]:
         count *= len(choices[-1])
         at = match.end()
         if count > MAX_EXPANSIONS:
-            raise UsageError(f"{printable(argument)[:200]} stands for more than {MAX_EXPANSIONS:,} names")
+            raise UsageError(
+                f"{printable(without_secrets(argument))[:200]} stands for more than {MAX_EXPANSIONS:,} names"
+            )
     tail = argument[at:]
     for chosen in itertools.product(*choices):
         yield "".join(itertools.chain.from_iterable(zip(fixed, chosen, strict=True))) + tail

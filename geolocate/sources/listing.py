@@ -25,10 +25,10 @@ from geolocate.sources.urls import (
     file_path,
     is_url,
     member_url,
-    public_name,
     rest_of,
     scheme_of,
     split_member,
+    without_secrets,
 )
 from geolocate.text_safety import printable
 
@@ -98,7 +98,7 @@ def photos_in(
 
 
 def _shown(text: str) -> str:
-    text = printable(public_name(text))
+    text = printable(without_secrets(text))
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from geolocate.errors import ExtraMissing, PhotoError, TableError, UsageError
 from geolocate.photos.find import LONGEST_PATH_BYTES, read_path_list
 from geolocate.sources.streams import open_file
+from geolocate.sources.urls import without_secrets
 from geolocate.text_safety import printable
 
 #: Names of the column, in this order, in any case.
@@ -35,7 +36,7 @@ def read_list(path: str) -> Iterator[str]:
     try:
         file = open_file(path)
     except PhotoError as error:
-        raise UsageError(f"the list {printable(path)}: {error}") from None
+        raise UsageError(f"the list {printable(without_secrets(path))}: {error}") from None
     with file:
         magic = file.read(len(_PARQUET_MAGIC))
         file.seek(0)

@@ -6,6 +6,7 @@ import os
 from typing import BinaryIO, Protocol
 
 from geolocate.errors import PhotoError, PhotoNotFound, PhotoNotReadable, PhotoTooLarge
+from geolocate.regular_file import open_regular
 from geolocate.sources.retrying import Patience
 from geolocate.sources.urls import STORE_SCHEMES, is_url, scheme_of
 
@@ -72,19 +73,11 @@ def open_file(path: str) -> BinaryIO:
         PhotoError: it cannot be opened.
     """
     try:
-        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
+        return open_regular(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise PhotoNotFound("no such file") from None
     except OSError as error:
         raise cannot(error) from None
-    if not os.path.isfile(file.fileno()):
-        file.close()
-        raise PhotoNotReadable("not a regular file")
-    return file
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def cannot(error: OSError) -> PhotoError:

@@ -21,6 +21,8 @@ CHAIN = "::"
 WEB_SCHEMES = frozenset(("http", "https"))
 #: Object stores, by scheme: the module that reads them, and the extra that brings it.
 STORE_SCHEMES = {"s3": ("s3fs", "remote"), "gs": ("gcsfs", "gcs")}
+#: Object keys and file names hold question marks of their own.
+_WITHOUT_QUERY = frozenset((*STORE_SCHEMES, "file"))
 ARCHIVE_SCHEMES = frozenset(("zip", "tar"))
 SCHEMES = (*sorted(WEB_SCHEMES), *STORE_SCHEMES, "file", *sorted(ARCHIVE_SCHEMES, reverse=True))
 
@@ -143,15 +145,23 @@ def public_name(photo: str) -> str:
     scheme = scheme_of(photo)
     if scheme in ARCHIVE_SCHEMES:
         member = split_member(photo)
-        return member_url(member.kind, member.name, public_name(member.archive)) if member.archive else photo
+        return (
+            member_url(member.kind, member.name, without_secrets(member.archive)) if member.archive else photo
+        )
     begin, _, rest = photo.partition("://")
     host, slash, path = rest.partition("/")
     if "@" in host:
         host = f"{REDACTED}@{host.rpartition('@')[2]}"
-    if scheme in WEB_SCHEMES:
+    if scheme not in _WITHOUT_QUERY:
         path, mark, query = f"{host}{slash}{path}".partition("#")[0].partition("?")
         return f"{begin}://{path}{mark}{_PARAMETER.sub(_without_secret, query)}"
     return f"{begin}://{host}{slash}{path}"
+
+
+def without_secrets(text: str) -> str:
+    """What a user wrote, for messages: as :func:`public_name`, of a URL that is not where one begins too."""
+    url = _SCHEME.search(text)
+    return text[: url.start()] + public_name(text[url.start() :]) if url else text
 
 
 def _without_secret(parameter: re.Match[str]) -> str:

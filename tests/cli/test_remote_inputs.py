@@ -154,6 +154,8 @@ def test_lists_name_photos_wherever_they_are(
     ]
     by_stdin = run("-", *HASTY, "--csv", "-", stdin=f"{url}\na.jpg\n")
     assert [row["photo"] for row in rows(by_stdin.stdout)] == [url, "a.jpg"]
+    (tmp_path / "list.csv").write_text(f"n, url\n1, {url} \n", encoding="utf-8")
+    assert [row["photo"] for row in rows(run("--from", "list.csv", *HASTY, "--csv", "-").stdout)] == [url]
     assert run("--from", "none.txt", "--csv", "-").exit_code == 2
     assert run("--from", "list.txt", "--csv", "list.txt").exit_code == 2  # no output replaces a list
 

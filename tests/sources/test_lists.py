@@ -22,6 +22,12 @@ def test_text_is_one_path_or_url_a_line(tmp_path: Path) -> None:
     assert read(tmp_path / "x", b"") == []
 
 
+def test_marks_of_editors_are_no_part_of_a_name(tmp_path: Path) -> None:
+    assert read(tmp_path / "x.txt", b"\xef\xbb\xbfhttps://h/a.jpg\r\n") == ["https://h/a.jpg"]
+    with pytest.raises(UsageError, match="UTF-16"):
+        read(tmp_path / "x.txt", "a.jpg\r\n".encode("utf-16"))
+
+
 def test_tables_have_a_column_of_photos(tmp_path: Path) -> None:
     assert read(tmp_path / "x.csv", b"id,URL\n1,https://h/a.jpg\n2,\n3\n4,s3://b/c.jpg\n") == [
         "https://h/a.jpg",

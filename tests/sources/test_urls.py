@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geolocate.errors import UsageError
 from geolocate.sources.braces import expand_braces
-from geolocate.sources.urls import archive_kind, check_url, file_path, is_url, public_name
+from geolocate.sources.urls import archive_kind, check_url, file_path, is_url, public_name, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,20 @@ def test_a_path_is_no_url(text: str) -> None:
 def test_secrets_of_a_url_are_not_shown_and_the_rest_is(url: str, shown: str) -> None:
     assert public_name(url) == shown
     assert public_name(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" https://u:s3cret@h/a", " https://REDACTED@h/a"),
+        ('"https://h/a?sig=s3cret"', '"https://h/a?sig=REDACTED'),
+        ("xhttps://h/a?sig=s3cret", "xhttps://h/a?sig=REDACTED"),
+        ("tar://a::b::https://u:s3cret@h/x.tar", "tar://a::b::https://REDACTED@h/x.tar"),
+        ("a.jpg", "a.jpg"),
+    ],
+)
+def test_messages_show_no_secret_of_a_url_that_stands_in_the_wrong_place(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
 
 
 @pytest.mark.parametrize(
