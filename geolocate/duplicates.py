@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from geolocate.decoded_item import FileState, FoundFile, SeenPhoto
+from geolocate.regular_file import open_at_once
 from geolocate.sources.urls import is_url, public_name
 
 Value = TypeVar("Value")
@@ -129,15 +130,10 @@ def file_state(path: str) -> FileState | None:
 def _digest(path: str) -> bytes | None:
     """SHA-256 of a file's content; None where it cannot be read."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open(path, "rb", opener=open_at_once) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except (OSError, ValueError):
         return None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Does not wait: what was a file a moment ago can be a pipe now."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class Recent(Generic[Value]):

@@ -93,6 +93,7 @@ LAYERS = (
         "text_safety",
         "file_lock",
         "confined_open",
+        "regular_file",
         "untrusted_json",
         "untrusted_arrays",
         "graph_check",

@@ -155,6 +155,25 @@ def test_a_part_with_another_number_of_photos_than_its_manifest_says_is_noticed(
             merged(paths)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_manifest_that_is_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
+    paths = [write_part(tmp_path / f"{index}.csv", ["photos/a.jpg"], Shard(index, 2)) for index in (1, 2)]
+    manifest = tmp_path / "2.csv.manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with pytest.raises(TableError, match=r"2\.csv\.manifest\.json cannot be read: not a regular file"):
+        merged(paths)
+    manifest.unlink()
+    manifest.symlink_to("/dev/zero")
+    with pytest.raises(TableError, match=r"2\.csv\.manifest\.json cannot be read: not a regular file"):
+        merged(paths)
+    manifest.unlink()
+    with patch("geolocate.merging.part.MAX_MANIFEST_BYTES", 100):
+        manifest.write_bytes(b" " * 101)
+        with pytest.raises(TableError, match="cannot be read: larger than 100 bytes"):
+            merged(paths[1:])
+
+
 def test_sorted_by_path_is_the_order_in_which_folders_are_searched() -> None:
     photos = ["a/x.jpg", "a/z/1.jpg", "a.jpg", "a0.jpg", "b\udcff.jpg", "c.jpg"]
     parts = [map(predicted, photos[::-2]), map(predicted, photos[-2::-2])]

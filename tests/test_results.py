@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
@@ -276,6 +277,15 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
         list(read_results(tmp_path / "gone.csv"))
     with pytest.raises(TableError, match="Is a directory"):
         list(read_results(tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for_and_a_device_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zeros.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "zeros.csv"):
+        with pytest.raises(TableError, match=f"{name} cannot be read .*: not a regular file"):
+            list(read_results(tmp_path / name))
 
 
 def test_a_name_of_another_photo_beside_its_bytes_deceives_and_is_refused(tmp_path: Path) -> None:

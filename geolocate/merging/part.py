@@ -12,6 +12,7 @@ from typing import Any
 
 from geolocate.errors import TableError, UsageError
 from geolocate.records import Prediction
+from geolocate.regular_file import open_regular, read_regular
 from geolocate.results import read_results
 from geolocate.sharding.ordinals import LARGEST
 from geolocate.sharding.shard import MAX_SHARDS, Shard
@@ -69,7 +70,7 @@ class Part:
     def check(self) -> None:
         """Holds the file against its manifest. Raises TableError where it is another one now."""
         try:
-            with open(self.path, "rb") as file:
+            with open_regular(self.path) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
         except OSError as error:
@@ -96,9 +97,8 @@ def read_part(path: str) -> Part:
         )
     beside = manifest_path(file)
     try:
-        if beside.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ValueError("too large")
-        raw = as_object(json.loads(beside.read_bytes()))  # names may hold what is no Unicode, as escapes
+        content = read_regular(beside, MAX_MANIFEST_BYTES)
+        raw = as_object(json.loads(content))  # names may hold what is no Unicode, as escapes
         return _part(path, raw)
     except FileNotFoundError:
         raise UsageError(_without_manifest(file)) from None

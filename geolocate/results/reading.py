@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
-from pathlib import Path
+from typing import cast
 
 from geolocate.errors import TableError
 from geolocate.records import Prediction
+from geolocate.regular_file import open_regular
 from geolocate.results.predictions import NumberedRow, RowError, predictions_of
 from geolocate.results.rows_csv import csv_rows
 from geolocate.results.rows_jsonl import jsonl_rows
@@ -32,8 +33,8 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[Prediction]:
         TableError: it cannot be read, is no such file, or is cut off; names the file and the line.
         ExtraMissing: it is Parquet, and pyarrow is not installed.
     """
-    with _naming(os.fspath(path)), Path(path).open("rb") as file:
-        yield from predictions_of(_rows(file))
+    with _naming(os.fspath(path)), open_regular(path) as file:
+        yield from predictions_of(_rows(cast(BufferedReader, file)))
 
 
 def results_in(content: bytes, name: str) -> Iterator[Prediction]:
