@@ -13,7 +13,8 @@ from geolocate.text_safety import printable
 
 #: More parts than anyone has machines.
 MAX_SHARDS = 1_000_000
-_FORM = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")
+#: One way to write each: 01/3 and 1/3 in two scripts would be one shard that is there twice.
+_FORM = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,6})")
 _SEPARATORS = os.sep + (os.altsep or "")
 
 
@@ -31,7 +32,7 @@ class Shard:
         Raises:
             UsageError: it is none.
         """
-        found = _FORM.fullmatch(text.strip())
+        found = _FORM.fullmatch(text)
         if not found or not 1 <= int(found[1]) <= int(found[2]) <= MAX_SHARDS:
             raise UsageError(
                 f"{printable(text)[:40]!r} is no shard: I/N is the I-th of N parts, I from 1 to N"
