@@ -220,10 +220,11 @@ def test_two_outputs_to_one_place_are_refused(out: Path, tmp_path: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="terminals of POSIX")
 def test_a_terminal_gets_no_binary(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
-    for end in os.openpty():
-        with pytest.raises(UsageError, match="--parquet is binary"):
-            open_writers({"parquet": f"/dev/fd/{end}"})
-        open_writers({"csv": f"/dev/fd/{end}"}).abort()
+    ends = os.openpty()
+    with pytest.raises(UsageError, match="--parquet is binary"):
+        open_writers({"parquet": f"/dev/fd/{ends[1]}"})
+    open_writers({"csv": f"/dev/fd/{ends[1]}"}).abort()
+    for end in ends:
         os.close(end)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     with pytest.raises(UsageError, match="--parquet is binary"):
