@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -32,6 +33,8 @@ def jsonl_rows(file: BinaryIO) -> Iterator[NumberedRow]:
             if (text := next(lines, None)) is None:
                 return
             yield line, _row(as_object(parse_json(text)))
+    except json.JSONDecodeError as error:  # which counts lines of its own
+        raise RowError(line, ValueError(f"no JSON that ends with its line ({error.msg})")) from error
     except ValueError as error:
         raise RowError(line, error) from error
 
