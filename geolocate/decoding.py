@@ -19,7 +19,7 @@ from geolocate.sources.urls import is_url
 
 #: Bound on the pixels that wait for the encoder, whatever the batch.
 LOOK_AHEAD_BYTES = 256 * 2**20
-#: A source of paths that is silent for so long pauses: the photos at hand go on without a full batch.
+#: A source of paths, or the next photo, that is silent for so long: those at hand go on without a full batch.
 IDLE_S = 0.2
 #: How soon the thread that asks for paths notices that nobody wants them any more.
 STOP_CHECK_S = 0.2
@@ -33,8 +33,9 @@ def decode_batches(
 ) -> Generator[list[DecodedItem], None, None]:
     """Photos in order, in lists of at most `batch_size` decoded ones and any number of others.
 
-    A list is shorter where the source of paths pauses, and lists are empty while that or one photo's decoding
-    takes long: what is ready is not kept waiting for what is not.
+    A list is shorter where the source of paths pauses, or one photo takes longer than IDLE_S to come after
+    those before it were ready, and lists are empty while that lasts: what is ready is not kept waiting for
+    what is not.
 
     Args:
         photos: asked in a thread, no further ahead than two batches and a photo for each worker. One that
@@ -128,7 +129,8 @@ def _batches(ahead: _Queue, batch_size: int) -> Generator[list[DecodedItem], Non
             continue
         if isinstance(item, Future):
             while not _is_done(item):
-                yield []
+                yield batch
+                batch, decoded = [], 0
             fault = item.exception()
             if fault is None:
                 batch.append(item.result())
@@ -147,5 +149,5 @@ def _batches(ahead: _Queue, batch_size: int) -> Generator[list[DecodedItem], Non
 
 
 def _is_done(future: Future[DecodedItem]) -> bool:
-    """Whether it is, after waiting for a moment."""
+    """Whether it is, after waiting for IDLE_S at most."""
     return bool(wait([future], IDLE_S).done)

@@ -95,7 +95,23 @@ def test_the_same_shard_is_meant_on_every_mount() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3", "0/8", "9/8", "1/0", "-1/8", "1/8/2", "1.0/8", "a/b", "1/9999999", "٣/8", "01/3", " 1/3", "1/3\n"]
+    "text",
+    [
+        "",
+        "3",
+        "0/8",
+        "9/8",
+        "1/0",
+        "-1/8",
+        "1/8/2",
+        "1.0/8",
+        "a/b",
+        "1/9999999",
+        "٣/8",
+        "01/3",
+        " 1/3",
+        "1/3\n",
+    ],
 )
 def test_what_is_no_shard_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="I/N is the I-th of N parts"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from servers import Web
 
-from geolocate import Geolocator
+from geolocate import Geolocator, decoding
 from geolocate.decode_worker import settings_to_json
 from geolocate.decoded_item import decode_item
 from geolocate.decoding import DecodeOptions, decode_batches
@@ -47,6 +47,36 @@ def test_photos_are_fetched_side_by_side_and_come_in_order(web: Web, drawn_photo
         items = [item for batch in batches for item in batch]
     assert [item.photo for item in items] == urls
     assert all(item.pixels is not None and item.facts is not None for item in items)
+
+
+def test_what_is_ready_is_not_kept_waiting_for_a_photo_that_is_slow_to_come(
+    web: Web, drawn_photos: Path
+) -> None:
+    photo = next(drawn_photos.iterdir()).read_bytes()
+    go_on = threading.Event()
+
+    def slow(handler) -> None:  # type: ignore[no-untyped-def]
+        go_on.wait(20)
+        handler.say(200, photo)
+
+    web.gives("/ok.jpg", photo)
+    web.rules["/slow.jpg"] = slow
+    urls = [web.url + name for name in ("/ok.jpg", "/slow.jpg", "/ok.jpg")]
+    with closing(decode_batches(iter(urls), 64, 8, DecodeOptions(workers=1), exif=True)) as batches:
+        first = next(batch for batch in batches if batch)
+        assert [item.photo for item in first] == urls[:1]  # full batches have eight
+        assert next(batches) == []
+        go_on.set()
+        assert [item.photo for batch in batches for item in batch] == urls[1:]
+
+
+def test_photos_that_come_at_their_pace_fill_their_batches(
+    drawn_photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "IDLE_S", 60.0)  # no pause, however busy the machine is
+    paths = [os.fspath(path) for path in sorted(drawn_photos.iterdir())] * 2
+    batches = decode_batches(iter(paths), 64, 4, DecodeOptions(workers=1), exif=False)
+    assert [len(batch) for batch in batches] == [4, 4, 2]
 
 
 def test_a_photo_is_the_same_from_a_url_as_from_its_file(
