@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from geolocate.errors import ExtraMissing, PhotoNotReadable, UsageError
@@ -40,7 +40,7 @@ def fetched(photo: str, limits: FetchLimits) -> Iterator[str]:
     except (UsageError, ExtraMissing) as error:
         raise PhotoNotReadable(str(error)) from None
     try:
-        descriptor, path = tempfile.mkstemp(prefix="photo-", dir=_private_folder())
+        descriptor, path = _private_file()
     except OSError as error:
         raise cannot(error) from None
     try:
@@ -51,7 +51,8 @@ def fetched(photo: str, limits: FetchLimits) -> Iterator[str]:
             raise PhotoNotReadable(f"cannot be kept for decoding: {error.strerror or error}") from None
         yield path
     finally:
-        os.unlink(path)
+        with suppress(FileNotFoundError):  # the program ended meanwhile
+            os.unlink(path)
 
 
 def _bring(photo: str, limits: FetchLimits, file: BinaryIO) -> None:
@@ -71,11 +72,21 @@ def _bring(photo: str, limits: FetchLimits, file: BinaryIO) -> None:
         raise PhotoNotReadable(str(error)) from None
 
 
-def _private_folder() -> str:
-    """Made when the first photo needs it, removed when the program ends."""
+def _private_file() -> tuple[int, str]:
+    """A new file, open, in a folder that is made for the first and removed when the program ends.
+
+    Raises:
+        OSError: there is no room for it, or the program ends.
+    """
     global _folder
     with _folder_lock:
         if _folder is None:
             _folder = tempfile.TemporaryDirectory(prefix="geolocate-", ignore_cleanup_errors=True)
-            atexit.register(_folder.cleanup)
-        return _folder.name
+            atexit.register(_remove, _folder)
+        return tempfile.mkstemp(prefix="photo-", dir=_folder.name)
+
+
+def _remove(folder: tempfile.TemporaryDirectory[str]) -> None:
+    """Threads that still fetch make no file while it is emptied, nor after."""
+    with _folder_lock:
+        folder.cleanup()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import stat
+import subprocess
+import sys
 import urllib.error
 from dataclasses import replace
 from pathlib import Path
@@ -204,13 +208,31 @@ def test_what_is_sent_compressed_is_no_photo(web: Web, hasty: FetchLimits) -> No
 
 
 def test_files_fetched_are_private_and_gone_afterwards(web: Web, hasty: FetchLimits) -> None:
-    import os
-    import stat
-
     with fetched(web.gives("/a.jpg", b"x"), hasty) as path:
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
     assert not os.path.exists(path)
+
+
+def test_the_end_of_the_program_leaves_no_file_of_threads_that_still_fetch(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "temporary").mkdir()
+    code = f"""
+import threading, time
+from geolocate.sources.fetch import fetched
+from geolocate.sources.limits import FetchLimits
+def fetch():
+    while True:
+        with fetched("file://{tmp_path}/a.jpg", FetchLimits()):
+            pass
+for _ in range(48):
+    threading.Thread(target=fetch, daemon=True).start()
+time.sleep(0.2)
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    for _ in range(4):  # at each, one thread or another is about to make one
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_https_is_read_where_the_certificate_is_trusted_and_refused_where_not(
