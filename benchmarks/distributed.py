@@ -3,10 +3,10 @@
     python benchmarks/distributed.py --photos DIR [--counts N ...] [--turns N] [--actors N] [--json FILE]
 
 DIR holds any photos; what is measured are as many files as asked for, each of other bytes, so that none is a
-copy. Rates are of the steady state: from a tenth of the photos to the last, by the times at which rows and
-partitions appear. What Ray costs besides, to start and to end, is stated by itself. Processor time is that of
-all processes of a run; between two counts, the start drops out of it, and what else the machine does changes
-it less than it does wall time. Memory is the proportional set size of all processes together, at its peak.
+copy. Rates are of the steady state: the difference of two counts by that of their times, so what it takes to
+start and to end drops out; that is stated by itself. Processor time is that of all processes of a run: what
+else the machine does changes it less than it does wall time. Memory is the proportional set size of all
+processes together, at its peak.
 """
 
 from __future__ import annotations
@@ -30,19 +30,16 @@ from pathlib import Path
 PROGRAM = [sys.executable, "-m", "geolocate"]
 COUNTS = (2000, 8000)
 SAMPLE_S = 1.0
-#: The steady state begins after this share of the photos.
-WARM = 0.1
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: wall seconds, photos a second in the steady state, processor seconds, peak memory."""
+    """One run: wall and processor seconds, memory at its peak, processes at the same time."""
 
     way: str
     photos: int
     wall_s: float
-    rate: float
     cpu_s: float
     peak_mb: float
     processes: int
@@ -116,41 +113,26 @@ def proportional_mb(process: int) -> float:
     return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("Pss:")), 0.0)
 
 
-def plain(photos: Path, count: int) -> Run:
-    """The plain command, its rows read as they come."""
+def run(way: str, count: int, words: list[str | Path]) -> Run:
+    """Runs the program to its end, watched."""
     start = time.monotonic()
-    process = subprocess.Popen([*PROGRAM, "-q", "--jsonl", "-", photos], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*PROGRAM, *words])
     watch = Watch(process.pid)
     watch.start()
-    assert process.stdout is not None
-    times = [time.monotonic() for _ in process.stdout]
-    process.wait()
+    status = process.wait()
     wall = time.monotonic() - start
-    assert len(times) == count, (len(times), count)
-    first = int(count * WARM)
-    rate = (count - 1 - first) / (times[-1] - times[first])
-    return Run("plain", count, wall, rate, watch.end(), watch.peak_mb, watch.processes)
+    if status:
+        raise SystemExit(f"{way} ended with {status}")
+    return Run(way, count, wall, watch.end(), watch.peak_mb, watch.processes)
 
 
-def distributed(photos: Path, count: int, actors: int) -> Run:
-    """The cluster of this machine's cores, by the times of its partitions."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "out"
-        size = max(1, count // 20)
-        words = ["distributed", "-q", "--actors", str(actors), "--partition-size", str(size)]
-        start = time.monotonic()
-        process = subprocess.Popen([*PROGRAM, *words, photos, output])
-        watch = Watch(process.pid)
-        watch.start()
-        process.wait()
-        wall = time.monotonic() - start
-        marks = sorted(output.glob("part-*.json"))
-        done = [(json.loads(mark.read_text())["photos"], mark.stat().st_mtime) for mark in marks]
-    assert sum(number for number, _ in done) == count
-    warm = max(1, int(len(done) * WARM))
-    later = sum(number for number, _ in done[warm:])
-    rate = later / (done[-1][1] - done[warm - 1][1])
-    return Run("distributed", count, wall, rate, watch.end(), watch.peak_mb, watch.processes)
+def both(photos: Path, count: int, actors: int) -> Iterator[Run]:
+    """The plain command, and the cluster of this machine's cores, to Parquet."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield run("plain", count, ["-q", "--parquet", folder / "out.parquet", photos])
+        words = ["distributed", "-q", "--actors", str(actors), "--partition-size", "500"]
+        yield run("distributed", count, [*words, photos, folder / "out"])
 
 
 def main() -> None:
@@ -170,40 +152,38 @@ def main() -> None:
             photos = Path(folder) / str(count)
             copies(options.photos, photos, count)
             for _ in range(options.turns):
-                for run in (plain(photos, count), distributed(photos, count, options.actors)):
-                    runs.append(run)
+                for one in both(photos, count, options.actors):
+                    runs.append(one)
                     print(
-                        f"{run.way:11} {count:6,} photos: {run.rate:6.1f}/s steady, {run.wall_s:6.1f} s "
-                        f"in all, {run.cpu_s:6.1f} s of processors, {run.peak_mb:6,.0f} MB in "
-                        f"{run.processes} processes",
+                        f"{one.way:11} {count:6,} photos: {one.wall_s:6.1f} s, {one.cpu_s:6.1f} s of "
+                        f"processors, {one.peak_mb:6,.0f} MB in {one.processes} processes",
                         flush=True,
                     )
-            ours, theirs = (
-                [run for run in runs if run.way == way and run.photos == count]
-                for way in ("distributed", "plain")
-            )
-            ratios = [a.rate / b.rate for a, b in zip(ours, theirs, strict=True)]
-            extra = [a.wall_s - count / a.rate for a in ours]
-            print(
-                f"  steady rate, distributed to plain: {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f}-{max(ratios):.2f}); start and end: {statistics.median(extra):.1f} s"
-            )
             shutil.rmtree(photos)
     least, most = min(options.counts), max(options.counts)
-    if least != most:
-        per_photo = {}
-        for way in ("plain", "distributed"):
-            used = {
-                count: statistics.median(run.cpu_s for run in runs if run.way == way and run.photos == count)
+    if least == most:
+        raise SystemExit("steady rates are the difference of two counts")
+    rates, used = {}, {}
+    for way in ("plain", "distributed"):
+        wall, cpu = (
+            {
+                count: statistics.median(
+                    getattr(one, value) for one in runs if (one.way, one.photos) == (way, count)
+                )
                 for count in (least, most)
             }
-            per_photo[way] = (used[most] - used[least]) / (most - least)
-            print(
-                f"{way}: {1000 * per_photo[way]:.2f} ms of processors a photo, between {least:,} and {most:,}"
-            )
-        print(
-            f"  distributed to plain, by processor time: {per_photo['plain'] / per_photo['distributed']:.2f}"
+            for value in ("wall_s", "cpu_s")
         )
+        rates[way] = (most - least) / (wall[most] - wall[least])
+        used[way] = (cpu[most] - cpu[least]) / (most - least)
+        print(
+            f"{way}: {rates[way]:.1f} photos/s steady, {1000 * used[way]:.2f} ms of processors a photo; "
+            f"start and end {wall[least] - least / rates[way]:.1f} s"
+        )
+    print(
+        f"distributed to plain: {rates['distributed'] / rates['plain']:.2f} by time, "
+        f"{used['plain'] / used['distributed']:.2f} by processor time"
+    )
     if options.json:
         options.json.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
 
