@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from geolocate.cli.locating import (
-    file_states,
-    folder_of,
-    introduction,
-    limits,
-    open_own_gallery,
-    priors_of,
-)
+from geolocate.cli.locating import file_states, folder_of
+from geolocate.cli.opening import introduction, limits, open_own_gallery, priors_of
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.photo_paths import local_files, photo_arguments, public_inputs
 from geolocate.cli.progress import Progress

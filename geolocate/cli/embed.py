@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from geolocate.cli.locating import introduction
+from geolocate.cli.opening import introduction
 from geolocate.cli.options import message_options, model_options, photo_options
 from geolocate.cli.parameters import FilePath, blaming_environment
 from geolocate.cli.photo_paths import (

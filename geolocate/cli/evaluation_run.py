@@ -13,7 +13,7 @@ import numpy as np
 
 from geolocate.cli.evaluate import EvaluateOptions
 from geolocate.cli.features import open_features, remark_on_norms
-from geolocate.cli.locating import introduction, open_own_gallery
+from geolocate.cli.opening import introduction, open_own_gallery
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.progress import Progress
 from geolocate.cli.status import DONE, PHOTOS_FAILED

@@ -14,7 +14,7 @@ from geolocate.bundle import TEXT_ENCODER, Bundle, load_bundle
 from geolocate.cli.contrast_groups import cells, country, country_name, photo_scores, points_of
 from geolocate.cli.explain import ExplainOptions
 from geolocate.cli.features import open_features, remark_on_norms
-from geolocate.cli.locating import introduction
+from geolocate.cli.opening import introduction
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.photo_paths import PhotoTotal, check_paths, photo_arguments
 from geolocate.cli.progress import Progress

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from geolocate.cli.opening import introduction, limits, open_own_gallery, priors_of
 from geolocate.cli.options import SharedOptions
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.photo_paths import STANDARD_INPUT
@@ -21,12 +21,8 @@ from geolocate.cli.status import DONE, PHOTOS_FAILED, is_terminal
 from geolocate.errors import UsageError
 
 if TYPE_CHECKING:
-    from geolocate.bundle import Bundle
     from geolocate.decoded_item import DecodeOptions
-    from geolocate.device import Device
-    from geolocate.gallery import Gallery
     from geolocate.geolocator import Geolocator
-    from geolocate.priors import Prior
     from geolocate.records import Prediction
     from geolocate.sharding.listing import ShardListing
     from geolocate.writers.finished import FinishedPhotos
@@ -223,49 +219,6 @@ def file_states(files: Iterable[str]) -> dict[str, list[int]]:
     return states
 
 
-def priors_of(
-    near: tuple[float, float, float] | None,
-    country: str | None,
-    bbox: tuple[float, float, float, float] | None,
-) -> list[Prior]:
-    """What the user knows already, by the values of the options.
-
-    Raises:
-        UsageError: what nobody can know: no such position, no such country.
-    """
-    priors: list[Prior] = []
-    if near is not None:
-        from geolocate.priors import Near
-        from geolocate.records import Position
-
-        with blaming_environment("near"):
-            latitude, longitude, km = near
-            priors.append(Near(Position(latitude, longitude), km))
-    if country is not None:
-        from geolocate.priors import Countries
-
-        with blaming_environment("country"):
-            priors.append(Countries(tuple(country.split(","))))
-    if bbox is not None:
-        from geolocate.priors import Box
-
-        with blaming_environment("bbox"):
-            priors.append(Box(*bbox))
-    return priors
-
-
-def limits(gallery: Gallery, priors: Sequence[Prior], top_k: int) -> Iterator[str]:
-    """Lines that say how many points there are to choose from, where that is fewer than one may think."""
-    if priors:
-        size, whole = len(gallery), len(gallery.cut_from or gallery)
-        wishes = " ".join(prior.wish for prior in priors)
-        yield f"{wishes}: {size:,} of {whole:,} gallery points are left"
-    elif top_k > gallery.rows():
-        size = gallery.rows()
-        points = "1 point" if size == 1 else f"{size:,} points"
-        yield f"the gallery has {points}: --top-k {top_k} gives no more"
-
-
 def _refuse_geocoder_of_countries(options: SharedOptions) -> None:
     """Raises UsageError where a geocoder is asked for that would have nothing to do.
 
@@ -279,55 +232,6 @@ def _refuse_geocoder_of_countries(options: SharedOptions) -> None:
 def _without_credentials(host: str | None) -> str | None:
     """A host as it may be written down: without the name and password that a URL can begin with."""
     return None if host is None else host.rpartition("@")[2]
-
-
-def introduction(bundle: Bundle, precision: str) -> Iterator[str]:
-    """Lines that say which model runs, and what it is not."""
-    from geolocate.bundle import DEFAULT_NAMES
-
-    best, *_, starter = DEFAULT_NAMES
-    manifest = bundle.manifest
-    name = f"model {manifest.name} ({precision})"
-    if manifest.trained:
-        measured = manifest.accuracy.get("summary")
-        yield f"{name}: {measured}" if isinstance(measured, str) else name
-    else:
-        yield f"{name}: untrained, so its places are chance; it shows how the program works and no more"
-    if manifest.name == starter:
-        yield f"for the published GeoCLIP: geolocate models pull {best}"
-
-
-def open_own_gallery(
-    path: str | None,
-    bundle: Bundle,
-    wanted_device: Device,
-    *,
-    quiet: bool,
-    progress: bool | None,
-    say: Callable[[str], None],
-) -> Gallery | None:
-    """The user's own gallery, with a progress line of its own while it is embedded; None without a path."""
-    if path is None:
-        return None
-    from geolocate.device import choose_device
-    from geolocate.embedded_gallery import open_gallery
-
-    done = size = 0
-    shown = Progress(shown=progress, quiet=quiet, total=lambda: size, unit="point")
-
-    def advance(now: int, total: int) -> None:
-        nonlocal done, size
-        size = total
-        shown.advance(now - done)
-        done = now
-
-    with shown:
-        device = choose_device(wanted_device, lambda text: None)
-        with blaming_environment("gallery"):
-            gallery = open_gallery(Path(path), bundle, device, advance=advance, warn=say)
-    points = "1 point" if len(gallery) == 1 else f"{len(gallery):,} points"
-    say(f"gallery {path}: {points}" + ("" if done else ", embedded earlier"))
-    return gallery
 
 
 def _refuse_many_places(count: int | None, ranks: int, interval_s: float) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from geolocate import bundle
 from geolocate.cli.export import command
-from geolocate.cli.locating import introduction
+from geolocate.cli.opening import introduction
 from geolocate.concepts import ConceptBank
 from geolocate.errors import BundleError, ExtraMissing, GalleryError, ParityError
 from geolocate.evaluation.calibration import binomial_interval
