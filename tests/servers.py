@@ -144,6 +144,22 @@ def dribbled(body: bytes, pause_s: float) -> Answer:
     return answer
 
 
+def dribbled_header(pause_s: float) -> Answer:
+    """A header without end, a byte at a time; for ten seconds."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.flush_headers()
+        for _ in range(round(10 / pause_s)):
+            if handler.server.web.stopping.is_set():  # type: ignore[attr-defined]
+                break
+            handler.wfile.write(b"x")
+            time.sleep(pause_s)
+        handler.hang_up()
+
+    return answer
+
+
 def with_ranges(body: bytes) -> Answer:
     """Content of which parts can be asked for."""
 

@@ -6,6 +6,7 @@ urllib and nothing else: proxies of the environment are respected, there are no 
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 import ssl
 import urllib.error
@@ -43,7 +44,7 @@ class WebStream:
         self.size: int | None = None
         self._patience = patience
         self._opener = urllib.request.build_opener(
-            urllib.request.HTTPSHandler(context=_certificates()), _Redirects(patience.limits)
+            _Http(patience), _Https(patience, context=_certificates()), _Redirects(patience.limits)
         )
         self._url = _encoded(url)
         self._answer: Any = None
@@ -118,6 +119,60 @@ class WebStream:
 def _certificates() -> ssl.SSLContext:
     """Whom to trust, as the system says; read once, for it takes longer than most photos."""
     return ssl.create_default_context()
+
+
+class _Hurried(io.RawIOBase):
+    """What comes over a connection; header or content, no wait for it outlasts the patience."""
+
+    def __init__(self, connection: socket.socket, patience: Patience) -> None:
+        self._connection, self._patience = connection, patience
+        self._bytes = connection.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As a file's. Raises TimeoutError, and PhotoNotReadable where no time is left."""
+        self._connection.settimeout(min(self._patience.limits.timeout_s, self._patience.left_s()))
+        return self._bytes.readinto(buffer)
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._bytes.close()
+        super().close()
+
+
+class _Hurrying(urllib.request.AbstractHTTPHandler):
+    """Opens connections whose answers are read so."""
+
+    def __init__(self, patience: Patience, **options: Any) -> None:
+        super().__init__(**options)
+        self._patience = patience
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **options: Any) -> Any:
+        """As the standard library's."""
+
+        def answer(connection: socket.socket, *arguments: Any, **named: Any) -> http.client.HTTPResponse:
+            read = http.client.HTTPResponse(connection, *arguments, **named)
+            read.fp.close()
+            read.fp = io.BufferedReader(_Hurried(connection, self._patience))
+            return read
+
+        def connect(*arguments: Any, **named: Any) -> Any:
+            connection = http_class(*arguments, **named)
+            connection.response_class = answer
+            return connection
+
+        return super().do_open(connect, req, **options)
+
+
+class _Http(_Hurrying, urllib.request.HTTPHandler):
+    pass
+
+
+class _Https(_Hurrying, urllib.request.HTTPSHandler):
+    pass
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

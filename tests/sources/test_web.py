@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Web, broken_off, dribbled, in_turn, once, redirected, silent, with_ranges
+from servers import Web, broken_off, dribbled, dribbled_header, in_turn, once, redirected, silent, with_ranges
 
 from geolocate.errors import PhotoError
 from geolocate.sources import web as web_module
@@ -115,6 +115,9 @@ def test_silent_and_slow_servers_cost_their_time_and_no_more(web: Web, hasty: Fe
     web.rules["/slow.jpg"] = dribbled(BODY, 0.05)
     with pytest.raises(PhotoError, match=r"^took longer than 0\.5 s to come$"):
         content(web.url + "/slow.jpg", replace(hasty, total_s=0.5))
+    web.rules["/header.jpg"] = dribbled_header(0.05)
+    with pytest.raises(PhotoError, match=r"^took longer than 0\.5 s to come$"):
+        content(web.url + "/header.jpg", replace(hasty, total_s=0.5))
 
 
 def test_nobody_there_is_an_error_after_some_tries(hasty: FetchLimits) -> None:
