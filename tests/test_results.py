@@ -208,6 +208,8 @@ def test_a_row_that_no_prediction_gives_is_refused_with_its_line(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("\x7fELF\0\1\n", "geolocate: neither CSV, JSON lines nor Parquet"),
+        ('{"type": "FeatureCollection", "features": [\n]}\n', "line 1: no JSON that ends with its line"),
         ("photo,latitude,longitude\na.jpg,1,2\n", "line 1: not the header"),
         (f"{HEADER}\na.jpg,1,2\n", "line 2: 3 cells, not 18"),
         (f"{HEADER}\na.jpg,1,nan,2,0.5,,,,,,,,,,,,,\n", "line 2: latitude is no number"),

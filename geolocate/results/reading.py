@@ -66,5 +66,7 @@ def _rows(file: BufferedReader) -> Iterator[NumberedRow]:
         from geolocate.results.rows_parquet import parquet_rows  # pyarrow is an extra
 
         return parquet_rows(file)
+    if b"\0" in begin:
+        raise ValueError("neither CSV, JSON lines nor Parquet")
     # JSON lines of no photo at all are an empty file; a table has its header.
     return jsonl_rows(file) if begin.lstrip()[:1] in (b"{", b"") else csv_rows(file)
