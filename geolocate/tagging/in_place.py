@@ -29,8 +29,18 @@ BACKUP_SUFFIX = ".untagged"
 
 _POSITIONS = ("GPSLatitude", "GPSLongitude")
 _NAMES = ("XMP-photoshop:City", "XMP-photoshop:State", "XMP-photoshop:Country", "XMP-iptcCore:CountryCode")
-#: Where IPTC's older block has names.
-_OTHER_NAMES = ("IPTC:City", "IPTC:Province-State", "IPTC:Country-PrimaryLocationName")
+#: Where others put names as well: in IPTC's older block, and in the places of its extension.
+_OTHER_NAMES = (
+    "IPTC:City",
+    "IPTC:Province-State",
+    "IPTC:Country-PrimaryLocationName",
+    "XMP-iptcCore:Location",
+    *(
+        f"XMP-iptcExt:Location{which}{part}"
+        for which in ("Created", "Shown")
+        for part in ("Sublocation", "City", "ProvinceState", "CountryName")
+    ),
+)
 _BACK = ("GPS:GPSLatitude", "GPS:GPSLatitudeRef", "GPS:GPSLongitude", "GPS:GPSLongitudeRef")
 _METHOD, _ERROR = "GPS:GPSProcessingMethod", "GPS:GPSHPositioningError"
 _READ_BACK = (*_BACK, _METHOD, _ERROR)

@@ -21,6 +21,7 @@ from geolocate.tagging.xmp_scan import RDF, Description, Name, Packet, scan
 EXIF = "http://ns.adobe.com/exif/1.0/"
 PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 IPTC = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"
+IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _PREFIXES = {EXIF: "exif", PHOTOSHOP: "photoshop", IPTC: "Iptc4xmpCore"}
 
 LATITUDE, LONGITUDE = (EXIF, "GPSLatitude"), (EXIF, "GPSLongitude")
@@ -30,6 +31,14 @@ _CITY, _REGION, _COUNTRY = (PHOTOSHOP, "City"), (PHOTOSHOP, "State"), (PHOTOSHOP
 _COUNTRY_CODE = (IPTC, "CountryCode")
 _POSITION_NAMES = frozenset((LATITUDE, LONGITUDE, METHOD, _DATUM, _ERROR))
 _PLACE_NAMES = frozenset((_CITY, _REGION, _COUNTRY, _COUNTRY_CODE))
+#: Where others put names as well: a spot in a city, and whole places, taken or shown.
+_MORE_PLACE_NAMES = frozenset(
+    (
+        (IPTC, "Location"),
+        (IPTC_EXTENSION, "LocationCreated"),
+        (IPTC_EXTENSION, "LocationShown"),
+    )
+)
 #: What describes the fix that a position came from, and goes with that position.
 FIX_TAGS = (
     "GPSAltitude",
@@ -106,7 +115,7 @@ def merged_packet(data: bytes, estimate: Estimate) -> bytes:
     for description in packet.descriptions:
         own = going | _PLACE_NAMES if _is_own(description) else going
         spans += _spans(data, description, own)
-        named |= any(p.name in _PLACE_NAMES - own for p in description.properties)
+        named |= any(p.name in (_PLACE_NAMES | _MORE_PLACE_NAMES) - own for p in description.properties)
     # Before the spaces that indent the end tag.
     end = len(data[: packet.rdf_end].rstrip(b" \t"))
     block = _description(_properties(estimate, names=not named), packet.about)

@@ -115,15 +115,22 @@ def test_a_photo_with_a_position_is_left_alone_wherever_it_has_it(tmp_path: Path
     assert contents(tmp_path) == before
 
 
-def test_names_that_a_person_gave_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "tag_read"),
+    [
+        ("-XMP:City=Home", "XMP-photoshop:City"),
+        ("-IPTC:City=Home", "IPTC:City"),
+        ("-XMP-iptcExt:LocationShownCity=Home", "XMP-iptcExt:LocationShownCity"),
+        ("-XMP-iptcExt:LocationCreatedCountryName=Home", "XMP-iptcExt:LocationCreatedCountryName"),
+    ],
+)
+def test_names_that_a_person_gave_stay(given: str, tag_read: str, tmp_path: Path) -> None:
     draw(tmp_path / "a.jpg")
-    subprocess.run(
-        ["exiftool", "-q", "-overwrite_original", "-XMP:City=Home", tmp_path / "a.jpg"], check=True
-    )
+    subprocess.run(["exiftool", "-q", "-overwrite_original", given, tmp_path / "a.jpg"], check=True)
     results = write_results(tmp_path / "out.csv", [located("a.jpg")])
     assert tag(tmp_path, results, "--in-place", "--write").exit_code == 0
     found = as_exiftool_reads(tmp_path / "a.jpg")
-    assert found["XMP-photoshop:City"] == "Home"
+    assert found[tag_read] == "Home"
     assert "XMP-photoshop:Country" not in found
 
 

@@ -105,6 +105,18 @@ def test_a_position_goes_with_all_that_describes_its_fix_and_nothing_else() -> N
     assert after == merged_packet(DARKTABLE, estimate())
 
 
+@pytest.mark.parametrize("name", ["x:LocationShown", "x:LocationCreated", "c:Location"])
+def test_where_others_name_the_place_in_their_own_way_no_names_are_added(name: str) -> None:
+    spaces = (
+        b' xmlns:x="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        b' xmlns:c="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"'
+    )
+    given = f"<{name}>Home</{name}>".encode()
+    after = merged_packet(ONE_LINE % (spaces, given), estimate())
+    assert given in after
+    assert b"photoshop" not in after
+
+
 @pytest.mark.parametrize("before", [None, DARKTABLE, LIGHTROOM, WITH_GPS])
 def test_a_second_estimate_takes_the_place_of_the_first(before: bytes | None) -> None:
     first, second = estimate(1.0, 2.0), replace(estimate(3.0, 4.0), city="Elsewhere", region="")
