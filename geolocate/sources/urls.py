@@ -12,6 +12,7 @@ import urllib.parse
 from typing import NamedTuple
 
 from geolocate.errors import ExtraMissing, UsageError
+from geolocate.sources.query import REDACTED, lasting, redacted
 from geolocate.text_safety import printable
 
 #: Two letters at least: one is a drive of Windows.
@@ -31,14 +32,8 @@ _ARCHIVE_ENDINGS = (
     ("zip", (".zip",)),
     ("tar", (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")),
 )
-#: Parameters of a query string that let whoever has them in, by their lower-case names.
-_SECRET = re.compile(
-    r"x-amz-|x-goog-|sig$|signature|token|secret|passw|pwd$|auth|credential|session|policy$"
-    r"|key$|key-|api[-_]?key|googleaccessid|awsaccesskeyid"
-)
-_PARAMETER = re.compile(r"([^&;=]*)=([^&;]*)")
-#: In place of what is not shown.
-REDACTED = "REDACTED"
+#: What follows a semicolon in a path (";jsessionid=...").
+_PATH_PARAMETER = re.compile(r"(?<=;)[^/;]+")
 
 
 class Member(NamedTuple):
@@ -154,7 +149,8 @@ def public_name(photo: str) -> str:
         host = f"{REDACTED}@{host.rpartition('@')[2]}"
     if scheme not in _WITHOUT_QUERY:
         path, mark, query = f"{host}{slash}{path}".partition("#")[0].partition("?")
-        return f"{begin}://{path}{mark}{_PARAMETER.sub(_without_secret, query)}"
+        path = _PATH_PARAMETER.sub(lambda parameter: redacted(parameter[0]), path)
+        return f"{begin}://{path}{mark}{redacted(query)}"
     return f"{begin}://{host}{slash}{path}"
 
 
@@ -164,6 +160,13 @@ def without_secrets(text: str) -> str:
     return text[: url.start()] + public_name(text[url.start() :]) if url else text
 
 
-def _without_secret(parameter: re.Match[str]) -> str:
-    name = urllib.parse.unquote_plus(parameter[1]).lower()
-    return f"{parameter[1]}={REDACTED}" if parameter[2] and _SECRET.search(name) else parameter[0]
+def lasting_name(photo: str) -> str:
+    """A photo as it is told from others, not to be shown: its URL without what a new signature changes."""
+    scheme = scheme_of(photo)
+    if scheme in ARCHIVE_SCHEMES:
+        member = split_member(photo)
+        return member_url(member.kind, member.name, lasting_name(member.archive))
+    if scheme not in WEB_SCHEMES:
+        return photo
+    path, mark, query = photo.partition("#")[0].partition("?")
+    return f"{path}{mark}{lasting(query)}"
