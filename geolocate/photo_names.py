@@ -20,6 +20,13 @@ def extension_of(name: str) -> str:
     return extension.lower() if dot else ""
 
 
+def without_dots(name: str) -> str:
+    """The name of a member of an archive without the `./` that `tar -C folder .` puts before all of them."""
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return name
+
+
 def is_photo_name(name: str) -> bool:
     """Whether a file of that name is taken for a photo in a folder."""
     return extension_of(name) in PHOTO_EXTENSIONS

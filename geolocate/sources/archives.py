@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Protocol, cast
 
 from geolocate.errors import PhotoError
-from geolocate.photo_names import is_photo_name
+from geolocate.photo_names import is_photo_name, without_dots
 from geolocate.sources.limits import FetchLimits
 from geolocate.sources.retrying import Patience
 from geolocate.sources.streams import copy, open_file, open_stream
@@ -79,6 +79,7 @@ class Archives:
             PhotoError: it cannot be opened; without another try where it failed before.
         """
         path = file_path(place) if scheme_of(place) == "file" else place
+        member = without_dots(member)
         key = (kind, path, _state(path), "" if is_photo_name(member) else member)
         with self._lock:
             held = self._held.setdefault(key, _Held())

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from geolocate.errors import ExtraMissing, PhotoError, UsageError
-from geolocate.photo_names import extension_of
+from geolocate.photo_names import extension_of, without_dots
 from geolocate.sources.archives import ARCHIVES
 from geolocate.sources.limits import FetchLimits
 from geolocate.sources.retrying import NOT_FOUND
@@ -130,7 +130,11 @@ def _objects(
         except PhotoError as error:
             on_warning(f"{_shown(prefix)} cannot be listed, its photos are left out: {error}")
             return iter(())
-        wanted = (e for e in found if not e.name.startswith(".") and (e.is_folder or selects(e.name)))
+        if any(entry.is_folder and not entry.name for entry in found):
+            on_warning(f"{_shown(prefix)}: left out objects whose names have an empty part (//)")
+        wanted = (
+            e for e in found if e.name and not e.name.startswith(".") and (e.is_folder or selects(e.name))
+        )
         return iter([(prefix + entry.name, entry) for entry in wanted])
 
     levels = [enter(url.rstrip("/") + "/")]
@@ -184,6 +188,7 @@ def _members(
 
 def _meaning(pattern: str, selects: Callable[[str], bool]) -> Callable[[str], bool]:
     """Which members a pattern means: the one of that name, those below, or by * and ? (no /) and **."""
+    pattern = without_dots(pattern)
     folder = pattern.strip("/") + "/" if pattern.strip("/") else ""
     glob = _glob(pattern) if any(mark in pattern for mark in "*?") else None
 

@@ -82,13 +82,19 @@ class ObjectStream:
 def entries(url: str, limits: FetchLimits) -> list[Entry]:
     """What lies directly below a prefix, by name as bytes; names of objects and folders, no more.
 
+    A folder without a name is what is behind two slashes.
+
     Raises:
         PhotoError: it cannot be listed.
     """
     patience = Patience(limits, None)
     prefix = rest_of(url).rstrip("/") + "/"
     below = _below_s3 if scheme_of(url) == "s3" else _below
-    found = [Entry(name, folder) for name, folder in below(url, prefix, patience) if name and "/" not in name]
+    found = [
+        Entry(name, folder)
+        for name, folder in below(url, prefix, patience)
+        if (name or folder) and "/" not in name
+    ]
     return sorted(found, key=lambda entry: entry.name.encode("utf-8", "surrogateescape"))
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from geolocate.errors import PhotoDamaged, PhotoError, PhotoNotFound
+from geolocate.photo_names import without_dots
 from geolocate.sources.inflating import Inflating
 from geolocate.sources.streams import COPY_BYTES, ByteStream, cannot, too_large
 
@@ -110,6 +111,7 @@ class TarArchive:
         Raises:
             PhotoError: there is no such member, or its bytes are not there.
         """
+        name = without_dots(name)
         with self._lock:
             while name not in self._places and not self._ended:
                 self._advance()
@@ -141,6 +143,8 @@ class TarArchive:
         try:
             member = self._tar.next()
             cast(Any, self._tar).members.clear()  # tarfile remembers all of them
+            if member is not None:
+                member.name = without_dots(member.name)
             if member is None:
                 self._end(self._forward.ending())
             elif member.size < 0 or member.offset < self._reached:

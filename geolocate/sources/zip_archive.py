@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from geolocate.errors import PhotoDamaged, PhotoNotFound, PhotoNotReadable
+from geolocate.photo_names import without_dots
 from geolocate.sources.streams import COPY_BYTES, too_large
 
 #: Of the list of members, which zipfile reads at once: a million names.
@@ -64,8 +65,9 @@ class ZipArchive:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.filename.endswith("/"):
                 continue
-            if kind in (0, stat.S_IFREG) and member.filename not in self._members:
-                self._members[member.filename] = member
+            name = without_dots(member.filename)
+            if kind in (0, stat.S_IFREG) and name not in self._members:
+                self._members[name] = member
             else:
                 self.passed_over += 1
 
@@ -79,7 +81,7 @@ class ZipArchive:
         Raises:
             PhotoError: there is no such member, or it cannot be read.
         """
-        member = self._members.get(name)
+        member = self._members.get(without_dots(name))
         if member is None:
             raise PhotoNotFound("no such member in the archive")
         if member.flag_bits & _ENCRYPTED:

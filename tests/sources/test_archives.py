@@ -98,6 +98,26 @@ def test_photos_of_a_zip_come_in_the_order_of_a_folder(tmp_path: Path) -> None:
     assert content(found[0]) == b"a/z.jpg" * 100
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_of_the_folder_that_one_is_in_has_photos_as_any_other(tmp_path: Path, kind: str) -> None:
+    archive = tmp_path / f"x.{kind}"
+    names = ["./a.jpg", "./sub/b.jpg", "./.hidden/x.jpg", "./c.bin"]  # as `tar c .` has them
+    if kind == "tar":
+        archive.write_bytes(tarred({name: name.encode() for name in names}))
+    else:
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name in names:
+                packed.writestr(name, name)
+    found, warnings = listed(archive)
+    assert found == [f"{kind}://a.jpg::{archive}", f"{kind}://sub/b.jpg::{archive}"]
+    assert warnings == []
+    assert content(found[1]) == content(f"{kind}://./sub/b.jpg::{archive}") == b"./sub/b.jpg"
+    assert content(f"{kind}://c.bin::{archive}") == content(f"{kind}://./c.bin::{archive}") == b"./c.bin"
+    assert (
+        listed(f"{kind}://sub/::{archive}")[0] == listed(f"{kind}://./sub/*.jpg::{archive}")[0] == found[1:]
+    )
+
+
 def test_what_a_chained_url_means(tmp_path: Path) -> None:
     archive = tmp_path / "x.zip"
     with zipfile.ZipFile(archive, "w") as packed:
