@@ -187,6 +187,13 @@ def test_of_repeats_the_first_that_did_not_fail_counts_with_all_its_digits() -> 
     assert by_path.repeats == 3
 
 
+def test_urls_that_look_alike_because_a_value_is_hidden_are_no_repeats() -> None:
+    photos = ["https://h/a?id=1&sig=REDACTED", *["https://h/a?key=REDACTED"] * 2]
+    by_path = SortedByPath([map(predicted, photos), map(predicted, photos[:1])])
+    assert [prediction.photo for prediction in by_path] == photos
+    assert by_path.repeats == 1  # a signature tells no photo from another
+
+
 def test_what_is_no_part_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     for path in ("gone.csv", "results"):

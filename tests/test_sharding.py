@@ -7,6 +7,7 @@ import itertools
 import os
 import tracemalloc
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,11 @@ def test_rows_of_a_table_fall_into_shards_that_follow_each_other(rows: int, coun
         ("photos", "photos/caf\udce9.jpg", b"caf\xe9.jpg"),
         ("s3://bucket/trip", "s3://bucket/trip/a/b.jpg", b"a/b.jpg"),
         ("s3://bucket/trip/", "s3://bucket/trip/a/b.jpg", b"a/b.jpg"),
-        ("https://host/a/b.jpg?sig=1", "https://host/a/b.jpg?sig=1", b"b.jpg"),
+        ("s3://bucket/trip/", "s3://bucket/trip/who?.jpg", b"who?.jpg"),
+        ("https://host/a/b.jpg?sig=1", "https://host/a/b.jpg?sig=1", b"https://host/a/b.jpg"),
+        ("https://host/a?key=1&sig=2", "https://host/a?key=1&sig=2", b"https://host/a?key=1"),
+        ("https://host/x.tar?key=1", "tar://a/b.jpg::https://host/x.tar?key=1", b"a/b.jpg"),
+        ("tar://a::https://h/x.tar?id=1", "tar://a::https://h/x.tar?id=1", b"tar://a::https://h/x.tar?id=1"),
         ("/mnt/trip.zip", "zip://a/b.jpg::/mnt/trip.zip", b"a/b.jpg"),
         ("zip://a/b.jpg::trip.zip", "zip://a/b.jpg::trip.zip", b"a/b.jpg"),
     ],
@@ -86,6 +91,24 @@ def test_rows_of_a_table_fall_into_shards_that_follow_each_other(rows: int, coun
 def test_a_photo_is_told_by_what_follows_its_argument(argument: str, photo: str, name: bytes) -> None:
     if os.sep == "/":
         assert name_in(argument, photo) == name
+
+
+def test_urls_that_differ_in_what_is_not_shown_are_spread_and_their_listing_holds_no_hash_of_it() -> None:
+    urls = [f"https://host/photo?key=s3cret{number}&sig=x" for number in range(64)]
+    counts = [sum(Shard(index, 4).holds_photo(url, url) for url in urls) for index in range(1, 5)]
+    assert min(counts) > 4, counts
+
+    def facts(urls: list[str]) -> dict[str, Any]:
+        made = ShardListing(Shard(1, 4))
+        for url in urls:
+            made.found(url, url)
+        return made.facts()
+
+    again = [url.replace("sig=x", "sig=another") for url in urls]
+    assert [Shard(1, 4).holds_photo(url, url) for url in urls] == [
+        Shard(1, 4).holds_photo(url, url) for url in again
+    ]
+    assert facts(urls)["listing"] == facts([url.replace("s3cret", "other") for url in again])["listing"]
 
 
 def test_the_same_shard_is_meant_on_every_mount() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from geolocate.records import Prediction
+from geolocate.sources.urls import is_ambiguous
 from geolocate.text_safety import to_bytes
 from geolocate.writers.prediction_json import prediction_from_json, prediction_to_json
 
@@ -16,8 +17,8 @@ from geolocate.writers.prediction_json import prediction_from_json, prediction_t
 class SortedByPath:
     """The photos of all parts in the order in which a run over their folder gives them.
 
-    Of a photo that is there more than once the first counts that did not fail, else the first. They are
-    sorted on disk, in a temporary file without a name.
+    Of a photo that is there more than once the first counts that did not fail, else the first; of URLs whose
+    difference is hidden, all. They are sorted on disk, in a temporary file without a name.
 
     Args:
         parts: the predictions of each.
@@ -42,11 +43,12 @@ class SortedByPath:
                 )
             before = None
             for path, data in database.execute("SELECT path, data FROM rows ORDER BY path, failed, number"):
-                if path == before:
+                prediction = prediction_from_json(json.loads(data))
+                if path == before and not is_ambiguous(prediction.photo):
                     self.repeats += 1
                     continue
                 before = path
-                yield prediction_from_json(json.loads(data))
+                yield prediction
 
 
 def _row(prediction: Prediction) -> tuple[bytes, bool, bytes]:

@@ -14,6 +14,7 @@ from typing import Any
 from geolocate.sharding.earlier_rows import EarlierRows
 from geolocate.sharding.ordinals import GONE, pack
 from geolocate.sharding.shard import Shard, name_in
+from geolocate.sources.urls import public_name
 
 
 class ShardListing:
@@ -44,9 +45,9 @@ class ShardListing:
 
     def found(self, argument: str, photo: str) -> None:
         """Takes note of the next photo of the listing, before :meth:`skip` is asked of it."""
-        name = name_in(argument, photo)
-        self._digest.update(b"%d:%b," % (len(name), name))
-        if self.shard.holds(name):
+        shown = name_in(public_name(argument), public_name(photo))  # a hash could be tried for secrets
+        self._digest.update(b"%d:%b," % (len(shown), shown))
+        if self.shard.holds_photo(argument, photo):
             self._own.append(self._found)
         self._found += 1
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from geolocate.errors import UsageError
-from geolocate.sources.urls import CHAIN, is_url, split_member
+from geolocate.sources.urls import ARCHIVE_SCHEMES, is_url, lasting_name, scheme_of, split_member
 from geolocate.text_safety import printable
 
 #: More parts than anyone has machines.
@@ -64,12 +64,14 @@ WHOLE = Shard(1, 1)
 def name_in(argument: str, photo: str) -> bytes:
     """A photo's path relative to the argument that it was reached from, "/"-separated; so on every mount.
 
-    That of a photo which is an argument itself is its last part. Of a member of an archive it is the path in
-    the archive, of a URL what stands before its query.
+    That of a photo which is an argument itself is its last part, or its whole URL but for a signature. Of a
+    member of an archive it is the path in the archive, before the archive's URL where one member is meant.
     """
     if is_url(photo):
-        photo = split_member(photo).name if CHAIN in photo else photo.partition("?")[0]
-        argument = argument.partition("?")[0]
+        is_member = scheme_of(photo) in ARCHIVE_SCHEMES
+        if photo == argument and (not is_member or is_url(split_member(photo).archive)):
+            return os.fsencode(lasting_name(photo))
+        photo = split_member(photo).name if is_member else photo
     root = argument.rstrip(_SEPARATORS)
     if photo.rstrip(_SEPARATORS) == root:
         name = re.split(f"[{re.escape(_SEPARATORS)}]", root)[-1]

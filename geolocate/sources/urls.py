@@ -160,6 +160,11 @@ def without_secrets(text: str) -> str:
     return text[: url.start()] + public_name(text[url.start() :]) if url else text
 
 
+def is_ambiguous(name: str) -> bool:
+    """Whether a photo's name as it is written may be that of several, since what tells them apart is hidden."""
+    return is_url(name) and f"={REDACTED}" in lasting_name(name)
+
+
 def lasting_name(photo: str) -> str:
     """A photo as it is told from others, not to be shown: its URL without what a new signature changes."""
     scheme = scheme_of(photo)
@@ -168,5 +173,5 @@ def lasting_name(photo: str) -> str:
         return member_url(member.kind, member.name, lasting_name(member.archive))
     if scheme not in WEB_SCHEMES:
         return photo
-    path, mark, query = photo.partition("#")[0].partition("?")
-    return f"{path}{mark}{lasting(query)}"
+    path, _, query = photo.partition("#")[0].partition("?")
+    return f"{path}?{left}" if (left := lasting(query)) else path

@@ -43,8 +43,8 @@ def test_of_a_signed_url_nothing_of_the_signature_is_shown_or_tells_it_apart(sig
     "name",
     "code pass jwt hmac access pwd auth session sid token secret client_secret access_token accessToken "
     "password passwd passphrase signature credential credentials apikey api_key api-key x-api-key key "
-    "accessKey rlkey resourcekey authkey authorization sessionid PHPSESSID connect.sid sign otp pin bearer ticket nonce "
-    "user.pass login cookie private-link %63ode".split(),
+    "accessKey rlkey resourcekey authkey authorization sessionid PHPSESSID connect.sid sign "
+    "otp pin bearer ticket nonce user.pass login cookie private-link %63ode".split(),
 )
 def test_what_sounds_like_a_secret_is_one(name: str) -> None:
     assert redacted(f"id=7&{name}=s3cret&w=1") == f"id=7&{name}=REDACTED&w=1"
