@@ -46,7 +46,10 @@ class Merge:
     afterwards: Callable[[], Sequence[str]] = tuple
 
     def decode_options(self) -> DecodeOptions | None:
-        """How the run decoded its photos, for the thumbnails of a map; None where it had none."""
+        """How the photos of the run are decoded for the thumbnails of a map; None where it had none.
+
+        In processes of their own: results may be anybody's, and no photo may end a merge.
+        """
         if self.what != "photos":
             return None
         options = self.run.get("options")
@@ -57,6 +60,7 @@ class Merge:
             max_pixels=pixels if type(pixels) is int and 0 < pixels < 2**63 else standard.max_pixels,
             allow_truncated=options.get("allow_truncated") is True,
             exact=options.get("exact_decode") is True,
+            isolate=True,
         )
 
 

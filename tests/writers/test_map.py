@@ -347,3 +347,62 @@ def test_the_land_is_whole() -> None:
                 assert end[1] == start[1], country["name"]
     named = {country["name"] for country in world["countries"]}
     assert {"Italy", "Fiji", "Antarctica", "Vatican"} <= named
+
+
+#: What is written (4.5 : 1) or drawn to be found (3 : 1) on what, by the page's names of colours (WCAG 2.2).
+CONTRASTS = (
+    [
+        (front, back, 4.5)
+        for front, backs in {
+            "text": ("page", "panel", "hover", "accent-soft"),
+            "soft": ("page", "panel", "hover", "accent-soft"),
+            "warn": ("page", "panel", "hover", "accent-soft"),
+            "accent": ("panel", "accent-soft"),
+            "truth": ("panel", "hover", "accent-soft"),
+            "ring": ("accent",),
+            "label": ("land", "sea"),
+        }.items()
+        for back in backs
+    ]
+    + [
+        (front, back, 3.0)
+        for front in ("focus", "accent", "truth")
+        for back in ("page", "panel", "land", "sea")
+    ]
+    + [("field", "page", 3.0), ("field", "panel", 3.0)]
+)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_written_can_be_read(theme: str) -> None:
+    light, dark = (DATA / "frame.css").read_text(encoding="utf-8").split(':root[data-theme="dark"]', 1)
+    colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6});", light if theme == "light" else dark))
+
+    def luminance(name: str) -> float:
+        red, green, blue = (int(colours[name][at : at + 2], 16) / 255 for at in (0, 2, 4))
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in (red, green, blue)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for front, back, least in CONTRASTS:
+        brighter, darker = sorted((luminance(front), luminance(back)), reverse=True)
+        assert (brighter + 0.05) / (darker + 0.05) >= least, (front, back)
+
+
+def test_a_merge_decodes_in_processes_of_their_own(
+    drawn_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tmp_path / "a.csv"
+    assert run(drawn_photos, "--csv", found).exit_code == 0
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a photo was decoded in this process")
+
+    monkeypatch.setattr("geolocate.decoding.decode_item", refuse)
+    for number, by_path in enumerate(([], ["--by-path"])):
+        out = tmp_path / f"{number}.html"
+        words = ["merge", os.fspath(found), "--map", os.fspath(out), "-q", *by_path]
+        assert CliRunner().invoke(cli, words).exit_code == 0
+        assert len(pictures_of(out.read_text(encoding="utf-8"))) == 5
