@@ -21,6 +21,7 @@ from geolocate.decoding import DecodeOptions
 from geolocate.records import Candidate, Concept, NamedPosition, Place, Position, Prediction
 from geolocate.sphere import great_circle_km, unit_vectors
 from geolocate.writers import RunFacts, open_writers
+from geolocate.writers.map.photo_json import MAX_SHOWN
 
 pytest.importorskip("js_lib_leaflet", reason="needs the extra 'map'")
 
@@ -235,6 +236,34 @@ def test_photos_are_filtered_by_text_country_radius_error_and_failure(open_page:
     expect([photo for photo in photos if photo.error])
 
 
+def test_a_distance_without_a_number_asks_for_nothing(open_page: Open) -> None:
+    window = open_page(guess("near.jpg", (1.0, 2.0)), guess("far.jpg", (3.0, 4.0), radius_km=5000.0))
+    select(window, "radius", "within")
+    one(window, "#radius-km").send_keys(Keys.CONTROL + "a", Keys.DELETE)
+    assert text(window, "#count") == "2 photos"
+    assert listed(window) == ["near.jpg", "far.jpg"]
+
+
+def test_what_is_not_known_is_no_number(open_page: Open) -> None:
+    nothing = Candidate(1, Position(1.0, 2.0), float("nan"), float("inf"), None, float("nan"))
+    window = open_page(Prediction("a.jpg", (nothing,), (Concept("fjord", float("nan")),)))
+    one(window, ".row").click()
+    settle(window)
+    for words in (text(window, "#list"), text(window, "#details")):
+        assert "not known" in words
+        assert not re.search("NaN|Infinity|undefined|null", words)
+    assert one(window, ".candidate .filled").size["width"] == 0
+
+
+def test_of_very_many_candidates_the_page_says_how_many_it_leaves_out(open_page: Open) -> None:
+    everywhere = [(number / 20 - 80, number % 360 - 180.0) for number in range(3000)]
+    window = open_page(guess("a.jpg", *everywhere))
+    one(window, ".row").click()
+    settle(window)
+    assert len(every(window, ".candidate")) == len(every(window, ".badge")) == MAX_SHOWN
+    assert text(window, ".left-out") == "and 2,900 more, not shown"
+
+
 def test_photos_are_sorted_and_what_has_no_number_comes_last(open_page: Open) -> None:
     photos = list(invented(40))
     window = open_page(*photos)
@@ -437,6 +466,46 @@ def test_at_400_pixels_nothing_is_cut_off(open_page: Open, dark: bool) -> None:
     assert window.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", details)
     assert width() == 400
     assert one(window, ".badge.best").rect["y"] < details.rect["y"]
+
+
+def test_a_long_error_is_broken_into_lines(open_page: Open) -> None:
+    window = open_page(Prediction("a.jpg", error="cannot be read: " + "e" * 300))
+    one(window, ".row").click()
+    details = one(window, "#details")
+    assert window.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", details)
+
+
+def test_the_map_jumps_where_the_system_asks_for_less_motion(open_page: Open) -> None:
+    window = open_page(guess("a.jpg", (10.0, 20.0), (12.0, 24.0)))
+    calm = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+    window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": calm})
+    window.refresh()
+    settle(window)
+    one(window, ".row").click()
+    moves = window.execute_script(
+        "const map = document.getElementById('map'), seen = [];"
+        "for (const button of ['.candidate:last-child', '.leaflet-control-zoom-in']) {"
+        "  map.parentElement.querySelector(button).click();"
+        "  seen.push(map.querySelector('.leaflet-zoom-anim') !== null);"
+        "  seen.push(map.querySelector('.leaflet-pan-anim') !== null);"
+        "}"
+        "return seen;"
+    )
+    assert moves == [False] * 4
+
+
+def test_on_paper_there_is_what_was_on_the_screen_and_no_button(open_page: Open) -> None:
+    window = open_page(guess("a.jpg", (10.0, 20.0)))
+    one(window, ".row").click()
+    window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        shown = {
+            id: one(window, id).is_displayed()
+            for id in ("#map", "#details", "#caution", "#tools", "#filters")
+        }
+    finally:
+        window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert shown == {"#map": True, "#details": True, "#caution": True, "#tools": False, "#filters": False}
 
 
 SHAPES = (

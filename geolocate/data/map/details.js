@@ -2,7 +2,7 @@
 
 function bar(share, kind) {
   const filled = element("span", { class: "filled" });
-  filled.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  filled.style.width = `${Math.max(0, Math.min(1, share || 0)) * 100}%`;
   return element("span", { class: `bar ${kind}`, "aria-hidden": "true" }, filled);
 }
 
@@ -115,7 +115,10 @@ class Details {
       return element("li", {}, button);
     });
     const title = items.length === 1 ? "Candidate" : "Candidates";
-    return [element("h3", { text: title }), element("ol", { class: "candidates" }, ...items)];
+    const parts = [element("h3", { text: title }), element("ol", { class: "candidates" }, ...items)];
+    if (photo.left_out)
+      parts.push(element("p", { class: "left-out", text: `and ${whole(photo.left_out)} more, not shown` }));
+    return parts;
   }
 
   _concepts(photo) {

@@ -76,11 +76,11 @@ class Filters {
     const counts = new Map();
     for (const { country } of photos) if (country) counts.set(country, (counts.get(country) || 0) + 1);
     const sorted = [...counts].sort(([a], [b]) => names.compare(a, b));
-    this.fields.country.append(
-      ...sorted.map(([country, count]) =>
+    for (const [country, count] of sorted) {
+      this.fields.country.append(
         element("option", { value: country, text: `${country} (${whole(count)})` }),
-      ),
-    );
+      );
+    }
   }
 
   _only(id, without) {

@@ -3,6 +3,7 @@
 const FIRST_MAX_ZOOM = 6;
 
 function openMap() {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const map = L.map("map", {
     zoomControl: false,
     attributionControl: false,
@@ -15,6 +16,8 @@ function openMap() {
     ],
     maxBoundsViscosity: 1,
     fadeAnimation: false,
+    zoomAnimation: !still,
+    inertia: !still,
   });
   L.control.zoom({ position: "topleft" }).addTo(map);
   L.control.attribution({ position: "bottomleft", prefix: "Leaflet" }).addTo(map);
@@ -23,6 +26,10 @@ function openMap() {
     map.setMinZoom(Math.floor(2 * Math.log2(Math.max(1, map.getSize().x / BASE_TILE_PX))) / 2);
   // Whole pixels are too coarse for the corners of a small circle.
   map.latLngToLayerPoint = (place) => map.project(place).subtract(map.getPixelOrigin());
+  if (still) {
+    const glide = map.panBy;
+    map.panBy = (offset, options) => glide.call(map, offset, { ...options, ...AT_ONCE });
+  }
   limit();
   map.setView([20, 0], map.getMinZoom());
   map.on("resize", limit);

@@ -62,7 +62,9 @@ const KINDS = {
   failed: (photo) => photo.error !== undefined,
 };
 
+// A field without a number asks for nothing.
 function holds(kind, value, km) {
+  if (Number.isNaN(km)) return true;
   if (kind === "within") return value <= km;
   if (kind === "over") return value > km;
   return true;

@@ -13,6 +13,7 @@ function whole(number) {
 }
 
 function percent(share) {
+  if (!(share >= 0)) return "not known";
   if (share > 0 && share < 0.001) return "< 0.1 %";
   return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 }

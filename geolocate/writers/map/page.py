@@ -41,7 +41,7 @@ SCRIPTS = (
     "main.js",
 )
 #: Its own style, likewise; later files win.
-STYLES = ("frame.css", "list.css", "map.css", "details.css", "narrow.css")
+STYLES = ("frame.css", "list.css", "map.css", "details.css", "narrow.css", "print.css")
 #: Where the page waits for what is different in each: a comment of HTML that is no part of any other file.
 _PLACE = re.compile(r"<!-- place: (\w+) -->")
 _SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)

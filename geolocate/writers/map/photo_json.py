@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from geolocate.records import Prediction
 from geolocate.text_safety import printable, to_unicode
 from geolocate.writers.rows import SCORE_DECIMALS, rounded, rows_of
 
+#: So many candidates and concepts of a photo are shown at most: more are no page that a browser can draw.
+MAX_SHOWN = 100
 #: What the rows of one photo share.
 _SHARED = ("exif_latitude", "exif_longitude", "notes", "error")
 #: What each candidate has of its own.
@@ -28,15 +31,19 @@ _OF_CANDIDATE = (
 def photo_json(prediction: Prediction) -> dict[str, Any]:
     """A photo with its candidates by rank and its concepts ``[name, score]``; what is blank is left out.
 
+    Of more than MAX_SHOWN candidates the first are there, and ``left_out`` says how many are not.
+
     Texts hold no control characters and no marks that reorder what a reader sees.
     """
-    rows = list(rows_of(prediction))
+    rows = list(islice(rows_of(prediction), MAX_SHOWN))
     photo = _held(dict(rows[0]), _SHARED)
     photo["photo"] = _shown(prediction.photo)
     photo["candidates"] = [_held(dict(row), _OF_CANDIDATE) for row in rows if row["rank"] is not None]
+    if prediction.error is None and len(prediction.candidates) > MAX_SHOWN:
+        photo["left_out"] = len(prediction.candidates) - MAX_SHOWN
     photo["concepts"] = [
         [_shown(concept.name), rounded(concept.score, SCORE_DECIMALS)]
-        for concept in prediction.concepts
+        for concept in prediction.concepts[:MAX_SHOWN]
         if rounded(concept.score, SCORE_DECIMALS) is not None
     ]
     return photo
