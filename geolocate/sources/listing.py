@@ -130,13 +130,13 @@ def _objects(
         except PhotoError as error:
             on_warning(f"{_shown(prefix)} cannot be listed, its photos are left out: {error}")
             return iter(())
-        if any(entry.is_folder and not entry.name for entry in found):
+        if not exact and any(not entry.name for entry in found):
+            found = [entry for entry in found if entry.name]
             on_warning(f"{_shown(prefix)}: left out objects whose names have an empty part (//)")
-        wanted = (
-            e for e in found if e.name and not e.name.startswith(".") and (e.is_folder or selects(e.name))
-        )
+        wanted = (e for e in found if not _is_hidden(e.name) and (e.is_folder or selects(e.name)))
         return iter([(prefix + entry.name, entry) for entry in wanted])
 
+    exact = scheme_of(url) == "s3"  # the others' clients take two slashes for one, and lead round and round
     levels = [enter(url.rstrip("/") + "/")]
     while levels:
         if (found := next(levels[-1], None)) is None:
@@ -200,9 +200,14 @@ def _meaning(pattern: str, selects: Callable[[str], bool]) -> Callable[[str], bo
         if not name.startswith(folder):
             return False
         parts = name[len(folder) :].split("/")
-        return not any(part.startswith(".") for part in parts) and selects(parts[-1])
+        return not any(map(_is_hidden, parts)) and selects(parts[-1])
 
     return means
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether one part of a name hides what it is of; `..` does not: it is a name here, and leads nowhere."""
+    return name.startswith(".") and name not in (".", "..")
 
 
 def _glob(pattern: str) -> re.Pattern[str]:

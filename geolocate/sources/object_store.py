@@ -84,11 +84,14 @@ def entries(url: str, limits: FetchLimits) -> list[Entry]:
 
     A folder without a name is what is behind two slashes.
 
+    Args:
+        url: of a prefix, with the slash at its end.
+
     Raises:
         PhotoError: it cannot be listed.
     """
     patience = Patience(limits, None)
-    prefix = rest_of(url).rstrip("/") + "/"
+    prefix = rest_of(url)
     below = _below_s3 if scheme_of(url) == "s3" else _below
     found = [
         Entry(name, folder)

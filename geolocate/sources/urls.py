@@ -161,7 +161,7 @@ def without_secrets(text: str) -> str:
 
 
 def is_ambiguous(name: str) -> bool:
-    """Whether a photo's name as it is written may be that of several, since what tells them apart is hidden."""
+    """Whether a photo's name as it is written may be that of several, whose difference is hidden."""
     return is_url(name) and f"={REDACTED}" in lasting_name(name)
 
 

@@ -9,7 +9,7 @@ from servers import Bucket, broken_off, once, silent
 
 from geolocate.errors import PhotoError, UsageError
 from geolocate.photo_names import is_photo_name
-from geolocate.sources import object_store
+from geolocate.sources import listing, object_store
 from geolocate.sources.fetch import fetched
 from geolocate.sources.limits import FetchLimits
 from geolocate.sources.listing import check_source, photos_in
@@ -72,12 +72,27 @@ def test_an_object_and_a_prefix_of_one_name_are_told_apart(bucket: Bucket, hasty
     assert content("s3://album/trip", hasty) == b"object"
 
 
-def test_names_with_empty_parts_lead_nowhere_round(bucket: Bucket, hasty: FetchLimits) -> None:
-    bucket.put("p//a.jpg", b"x")
-    bucket.put("p/b.jpg", b"x")
-    found, warnings = listed("s3://album/p/", hasty)
-    assert found == ["s3://album/p/b.jpg"]
-    assert warnings == ["s3://album/p/: left out objects whose names have an empty part (//)"]
+def test_names_with_empty_parts_or_dots_are_names_as_any_other(bucket: Bucket, hasty: FetchLimits) -> None:
+    keys = ["//r.jpg", "p//a.jpg", "p///a.jpg", "p/../a.jpg", "p/./a.jpg", "p/a.jpg", "p/.h/a.jpg", "p/"]
+    urls = {bucket.put(key, key.encode()) for key in keys}
+    found, warnings = listed("s3://album", hasty)
+    assert sorted(found) == sorted(urls - {"s3://album/p/.h/a.jpg", "s3://album/p/"})
+    assert warnings == []
+    for url in found:
+        assert content(url, hasty) == url.removeprefix("s3://album/").encode()
+
+
+def test_where_names_with_empty_parts_cannot_be_listed_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, hasty: FetchLimits
+) -> None:
+    found = [object_store.Entry("", True), object_store.Entry("a.jpg", False)]
+    monkeypatch.setattr(object_store, "entries", lambda url, limits: found)
+    monkeypatch.setattr(object_store, "has_below", lambda url, limits: True)
+    monkeypatch.setattr(listing, "check_url", lambda url: None)  # gcsfs may not be there
+    assert listed("gs://album/p/", hasty) == (
+        ["gs://album/p/a.jpg"],
+        ["gs://album/p/: left out objects whose names have an empty part (//)"],
+    )
 
 
 @pytest.mark.parametrize("url", ["s3://album/none/", "s3://no-such-bucket/", "s3://no-such-bucket"])
