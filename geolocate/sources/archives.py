@@ -26,7 +26,7 @@ from geolocate.sources.zip_archive import ZipArchive
 
 #: Archives that stay open: photos of several small ones are on their way at the same time.
 OPEN_ARCHIVES = 64
-#: Disk that photos of open archives take, two archives of any size aside.
+#: Disk that open archives take, two archives of any size aside.
 SPOOLED_BYTES = 4 * 2**30
 #: A zip archive from a server is fetched whole, for its list of members stands at its end.
 MAX_ZIP_BYTES = 64 * 2**30
@@ -145,7 +145,8 @@ def _state(path: str) -> tuple[int, ...]:
 
 def _open(kind: str, path: str, member: str, limits: FetchLimits) -> Archive:
     if kind == "zip":
-        return ZipArchive(_whole(path, limits), limits.max_bytes, 0)
+        file = _whole(path, limits)
+        return ZipArchive(file, limits.max_bytes, file.seek(0, os.SEEK_END) if is_url(path) else 0)
     stream = open_stream(path, Patience(limits, None))
     file = None if is_url(path) else open_file(path)
     return TarArchive(stream, file, lambda name: is_photo_name(name) or name == member, limits.max_bytes)

@@ -49,7 +49,7 @@ class ZipArchive:
         PhotoError: it cannot be read at all.
     """
 
-    def __init__(self, file: BinaryIO, max_bytes: int, spooled_bytes: int = 0) -> None:
+    def __init__(self, file: BinaryIO, max_bytes: int, spooled_bytes: int) -> None:
         self.fault: str | None = None
         self.passed_over = 0
         self.spooled_bytes = spooled_bytes

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from servers import Web
 
 from geolocate.errors import PhotoError
 from geolocate.photo_names import is_photo_name
@@ -375,6 +376,26 @@ def test_an_archive_is_read_once_for_many_threads_and_only_some_stay_open(
     assert len(room._held) == 3
     room.close()
     assert not room._held
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_archives_of_servers_do_not_fill_the_disk(
+    web: Web, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    from geolocate.sources import archives
+
+    monkeypatch.setattr(archives, "SPOOLED_BYTES", 2500)
+    body = tarred({"a.jpg": bytes(1000)})
+    if kind == "zip":
+        with zipfile.ZipFile(packed := io.BytesIO(), "w") as zipped:
+            zipped.writestr("a.jpg", bytes(1000))
+        body = packed.getvalue()
+    room = Archives()
+    for number in range(6):
+        with room.hold(kind, web.gives(f"/{number}.{kind}", body), "", FetchLimits()) as archive:
+            assert list(archive.names()) == ["a.jpg"]
+    assert len(room._held) == 2
+    room.close()
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
