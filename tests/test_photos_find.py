@@ -6,7 +6,9 @@ import io
 import os
 import socket
 import sys
+import tarfile
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -304,6 +306,44 @@ def test_a_list_is_read_as_it_arrives() -> None:
 def test_a_photo_in_place_of_a_list_is_no_search_of_the_whole_disk(beginning: bytes, null: bool) -> None:
     with pytest.raises(UsageError, match=r"is a (JPEG|PNG|BMP) picture: name the file"):
         next(read_path_list(io.BytesIO(beginning), null))
+
+
+def packed(kind: str) -> bytes:
+    made = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(made, "w") as archive:
+            archive.writestr("a.jpg", "/\n/etc/passwd\n")
+        return made.getvalue()
+    with tarfile.open(fileobj=made, mode=f"w:{kind}") as tar:
+        tar.addfile(tarfile.TarInfo("a.jpg"))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        *(
+            (packed(kind), r"(archive|compressed by \w+): name the file")
+            for kind in ("zip", "", "gz", "bz2", "xz")
+        ),
+        (b"%PDF-1.7\n/\n", "a PDF document: name the file"),
+        (b"\x7fELF\2\1\1\0\0\0/\n", "binary: a list is text"),
+        ("a.jpg\n".encode("utf-16"), "UTF-16"),
+    ],
+)
+@pytest.mark.parametrize("null", [False, True])
+def test_other_content_in_place_of_a_list_is_refused(content: bytes, kind: str, null: bool) -> None:
+    with pytest.raises(UsageError, match=kind):
+        next(read_path_list(io.BytesIO(content), null))
+
+
+@pytest.mark.parametrize("null", [False, True])
+def test_odd_names_are_no_binary_content(null: bool) -> None:
+    names = [b"BM.jpg", b"PK.jpg", b"\x01\x1b.jpg", b"\xff\xfe.jpg", b"PAR1.jpg", b"7z.jpg"]
+    for first in range(len(names)):
+        turned = names[first:] + names[:first]
+        listed = read_path_list(io.BytesIO((b"\0" if null else b"\n").join(turned)), null)
+        assert list(listed) == list(map(os.fsdecode, turned))
 
 
 def test_a_stream_without_separators_is_refused_and_not_collected() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from geolocate.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo, read_exif_block
-from geolocate.photos.find import check_arguments, count_photos, find_photos, read_path_list
+from geolocate.photos.find import check_arguments, count_photos, find_photos
+from geolocate.photos.path_list import read_path_list
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

@@ -12,17 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from geolocate.errors import PhotoFormatRefused, UsageError
+from geolocate.errors import UsageError
 from geolocate.photo_names import PHOTO_EXTENSIONS, RAW_EXTENSIONS, VIDEO_EXTENSIONS, extension_of
-from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.sources.limits import FetchLimits
 from geolocate.sources.urls import archive_kind, file_path, is_url, scheme_of, without_secrets
 from geolocate.text_safety import printable
-
-#: No system opens a longer path; a list with longer entries is no list of paths.
-LONGEST_PATH_BYTES = 65_536
 
 #: Of a path in a warning, in characters.
 SHOWN_LENGTH = 200
@@ -31,8 +26,6 @@ SHOWN_LENGTH = 200
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 _SEPARATORS = os.sep + (os.altsep or "")
-#: What some editors put before UTF-8, and before UTF-16.
-_MARK, _MARKS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 def find_photos(
@@ -143,59 +136,6 @@ def check_arguments(arguments: Iterable[str], limits: FetchLimits | None = None)
             raise UsageError(f"no such file or folder: {printable(without_secrets(argument))}") from None
         except OSError:
             continue  # it is there, or may be: decoding will say what is wrong with it
-
-
-def read_path_list(stream: BinaryIO, null: bool) -> Iterator[str]:
-    """Yields the paths of a list as they arrive: one a line, or separated by NUL bytes.
-
-    Blank entries are left out. Lines may end in CR LF; NUL bytes end a path in either form, since no path
-    contains one, and the list may begin with a byte order mark.
-
-    Args:
-        stream: binary, such as ``sys.stdin.buffer``; read no further than asked for.
-        null: only NUL separates, so paths may contain line feeds.
-
-    Raises:
-        UsageError: an entry is longer than any path, or the list is UTF-16, or a photo itself, among whose
-            bytes there may be the root of the file system.
-    """
-    read = getattr(
-        stream, "read1", stream.read
-    )  # read1 hands over what a pipe holds and does not wait for more
-    rest = b""
-    begun = False
-    while chunk := read(LONGEST_PATH_BYTES):
-        if not begun and (kind := _picture(chunk)):
-            raise UsageError(f"the list of paths is a {kind} picture: name the file, its content is no list")
-        if not begun and not null:
-            if chunk.startswith(_MARKS_16) and b"\0" in chunk[2:4]:
-                raise UsageError("the list of paths is UTF-16: it is read as UTF-8")
-            chunk = chunk.removeprefix(_MARK)
-        begun = True
-        *complete, rest = _split(rest + chunk, null)
-        yield from (os.fsdecode(entry) for entry in complete if entry)
-        if len(rest) > LONGEST_PATH_BYTES:
-            raise UsageError("the list of paths has an entry that is longer than any path")
-    rest = rest.removesuffix(b"\r") if not null else rest
-    if rest:
-        yield os.fsdecode(rest)
-
-
-def _picture(beginning: bytes) -> str | None:
-    """Which picture begins so; None where it may as well be text."""
-    try:
-        kind = identify(beginning[:HEADER_BYTES])
-    except PhotoFormatRefused:
-        return None
-    # Two letters begin a bitmap, and names like BMW.jpg; its header has zeros in it, one after the other.
-    return kind if kind != "BMP" or b"\0\0" in beginning[:HEADER_BYTES] else None
-
-
-def _split(data: bytes, null: bool) -> list[bytes]:
-    if null:
-        return data.split(b"\0")
-    *complete, rest = data.replace(b"\0", b"\n").split(b"\n")
-    return [*(line.removesuffix(b"\r") for line in complete), rest]
 
 
 def _shortened(path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from geolocate.errors import ExtraMissing, PhotoError, TableError, UsageError
-from geolocate.photos.find import LONGEST_PATH_BYTES, read_path_list
+from geolocate.photos.path_list import LONGEST_PATH_BYTES, read_path_list
 from geolocate.sources.streams import open_file
 from geolocate.sources.urls import without_secrets
 from geolocate.text_safety import printable
@@ -29,7 +29,7 @@ def read_list(path: str) -> Iterator[str]:
     A Parquet file is told by its content, CSV by its ending, and anything else is text.
 
     Raises:
-        UsageError: it cannot be opened, or is a picture.
+        UsageError: it cannot be opened, or is no list.
         TableError: it has no such column, or makes no sense.
         ExtraMissing: Parquet without pyarrow.
     """
