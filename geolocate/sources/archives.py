@@ -145,8 +145,8 @@ def _state(path: str) -> tuple[int, ...]:
 
 def _open(kind: str, path: str, member: str, limits: FetchLimits) -> Archive:
     if kind == "zip":
-        file = _whole(path, limits)
-        return ZipArchive(file, limits.max_bytes, file.seek(0, os.SEEK_END) if is_url(path) else 0)
+        whole = _whole(path, limits)
+        return ZipArchive(whole, limits.max_bytes, whole.seek(0, os.SEEK_END) if is_url(path) else 0)
     stream = open_stream(path, Patience(limits, None))
     file = None if is_url(path) else open_file(path)
     return TarArchive(stream, file, lambda name: is_photo_name(name) or name == member, limits.max_bytes)
