@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
-from typing import cast
 
 from geolocate.errors import TableError
 from geolocate.records import Prediction
@@ -34,7 +33,7 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[Prediction]:
         ExtraMissing: it is Parquet, and pyarrow is not installed.
     """
     with _naming(os.fspath(path)), open_regular(path) as file:
-        yield from predictions_of(_rows(cast(BufferedReader, file)))
+        yield from predictions_of(_rows(file))
 
 
 def results_in(content: bytes, name: str) -> Iterator[Prediction]:
