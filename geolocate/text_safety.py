@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 #: C0 and C1 controls, DEL, and the marks that reorder or hide text on a terminal.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e0fff]"
+)
 _CONTROLS_BUT_NEWLINE = re.compile(r"(?!\n)" + _CONTROLS.pattern)
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 #: Surrogates that no undecodable byte gives (PEP 383 uses U+DC80 to U+DCFF).

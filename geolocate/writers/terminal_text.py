@@ -17,6 +17,8 @@ _WIDTH_CHANGERS = re.compile("[\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 #: Marks that pile up on one letter and reach into other lines. Four are more than any script takes.
 _MARKS = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _PILED_MARKS = re.compile(f"({_MARKS}{{4}}){_MARKS}+")
+#: Nor does any script pile up more than so many of other marks.
+_MAX_MARKS = 8
 #: Letters and digits that are written from right to left (Unicode's bidirectional classes R, AL and AN).
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe\U00010800-\U00010fff\U0001e800-\U0001efff]"
@@ -41,7 +43,8 @@ class TerminalText:
         words = printable(words, encoding=self._encoding)
         if words.isascii():
             return words
-        return _PILED_MARKS.sub(r"\1", _WIDTH_CHANGERS.sub("", words))
+        words = _PILED_MARKS.sub(r"\1", _WIDTH_CHANGERS.sub("", words))
+        return "".join(letter[: 1 + _MAX_MARKS] for letter in _letters(words))
 
     def fitted(self, words: str, width: int, *, keep_end: bool = False) -> str:
         """`words` as shown, in at most `width` cells; of a longer text the beginning, or the end.

@@ -34,6 +34,15 @@ def test_what_terminals_measure_differently_is_left_out() -> None:
 def test_marks_do_not_pile_up_into_other_lines() -> None:
     assert TEXT.shown("Z" + "\u0334\u0321\u0318" * 40 + "a") == "Z\u0334\u0321\u0318\u0334a"
     assert TEXT.shown("o\u0302\u0301") == "o\u0302\u0301"
+    for mark in ("\u0489", "\u064b", "\u0e49", "\ufe20", "\u3099"):
+        assert TEXT.shown(f"a{mark * 500}b") == f"a{mark * 8}b"
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\u061c", "\xad", "\u180e", "\u206a", "\ufffb", "\U000e0041", "\u202e", "\u200b"], ids=ascii
+)
+def test_what_reorders_or_hides_is_left_out(hidden: str) -> None:
+    assert TEXT.shown(f"a{hidden}b") == "ab"
 
 
 @pytest.mark.parametrize("words", ["القاهرة", "תמונה.jpg", "a/תמונה", "٢٠٢٤"])
