@@ -54,12 +54,12 @@ class Patience:
         self._end = None if total_s is None else clock() + total_s
 
     def left_s(self) -> float:
-        """Seconds that the next step may take.
+        """Seconds that the next step may take; of an archive each may take as long as a photo.
 
         Raises:
             PhotoNotReadable: none are left.
         """
-        left = self.limits.timeout_s if self._end is None else self._end - self._clock()
+        left = self.limits.total_s if self._end is None else self._end - self._clock()
         if left <= 0:
             raise PhotoNotReadable(f"took longer than {self._total_s:g} s to come")
         return left

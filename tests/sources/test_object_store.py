@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from servers import Bucket, broken_off, once, silent
+from servers import Bucket, broken_off, dribbled, once, silent
 
 from geolocate.errors import PhotoError, UsageError
 from geolocate.photo_names import is_photo_name
@@ -140,6 +140,15 @@ def test_a_server_that_stays_broken_is_an_error_with_the_number_of_tries(
     bucket.break_at("a.jpg", broken_off(b"content", 3))
     with pytest.raises(PhotoError, match=r"^the connection broke off after 3 tries$"):
         content(url, hasty)
+
+
+def test_an_archive_may_come_slowly_as_long_as_it_comes(bucket: Bucket, hasty: FetchLimits) -> None:
+    from geolocate.sources.object_store import ObjectStream
+    from geolocate.sources.retrying import Patience
+
+    url = bucket.put("x.tar", b"x" * 20)
+    bucket.break_at("x.tar", dribbled(b"x" * 20, 0.05))
+    assert ObjectStream(url, Patience(replace(hasty, timeout_s=0.3), None)).read(100) == b"x" * 20
 
 
 def test_wrong_credentials_are_named_and_not_repeated(bucket: Bucket, hasty: FetchLimits) -> None:
