@@ -361,6 +361,7 @@ def test_hostile_names_places_concepts_and_errors_are_text(open_page: Open) -> N
     one(window, ".dot").click()
     one(window, "#about-button").click()
     assert HOSTILE in text(window, "#about-panel")
+    assert re.search(r"Leaflet 1\.[0-9.]+, ©", text(window, "#about-panel"))
     assert HOSTILE in text(window, "#model")
     select(window, "country", HOSTILE)
     assert text(window, "#count") == "1 of 2 photos"

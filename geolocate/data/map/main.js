@@ -128,6 +128,7 @@ function start() {
   document.title = `geolocate: ${plural(photos.length, about.what)}`;
   byId("about-model").append(...about.model.map((line) => element("p", { text: line })));
   byId("licence").textContent = about.licence;
+  byId("leaflet-version").textContent = L.version;
   byId("about-button").addEventListener("click", () => {
     const open = byId("about-panel").hidden;
     byId("about-panel").hidden = !open;
