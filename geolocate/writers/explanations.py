@@ -165,7 +165,8 @@ class TextPage:
         return Text(printable(text, encoding=self._console.encoding or "ascii"))
 
     def _line(self, text: str, style: str = "") -> None:
-        self._console.print(Text(self._text(text).plain, style=style), soft_wrap=False)
+        words = Text(self._text(text).plain, style=style)
+        self._console.print(words, soft_wrap=not self._console.is_terminal)
 
 
 def explanation_json(one: Explanation, model: str, bottleneck: Bottleneck | None = None) -> dict[str, Any]:

@@ -209,3 +209,10 @@ def test_hostile_names_cannot_steer_the_terminal(world: Path, photos: Path) -> N
 def test_the_world_is_a_bundle_like_any(world: Path) -> None:
     bundle: Bundle = load_bundle(world)
     assert all(problem is None for _, problem in bundle.verify())
+
+
+def test_in_a_pipe_no_line_is_folded(world: Path, photos: Path) -> None:
+    deep = photos / ("a_folder_with_a_long_name_" * 4)
+    deep.mkdir()
+    (deep / "a.png").write_bytes((photos / "japan" / "0.png").read_bytes())
+    assert os.fspath(deep / "a.png") in run(world, deep / "a.png", "-q").stdout.splitlines()
