@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from geolocate.distributed.plan import JOB, Plan
+from geolocate.distributed.plan import JOB, Plan, read_job
 from geolocate.distributed.store import Store
 from geolocate.records import Prediction
 from geolocate.untrusted_json import as_object, as_text, as_whole, parse_json, take
@@ -111,8 +111,13 @@ def discard_job(store: Store) -> None:
     """Removes what a job wrote, and nothing else.
 
     What says that it is complete goes first and what it is goes last: a removal that is cut off leaves a job
-    that can be discarded again. Raises OutputError.
+    that can be discarded again.
+
+    Raises:
+        UsageError: the job is another program's.
+        OutputError: the store cannot be read or written to.
     """
+    read_job(store)  # or it is another program's
     names = store.sizes()
     store.remove(name for name in names if name == MANIFEST)
     store.remove(name for name in names if _WRITTEN.fullmatch(name))

@@ -20,7 +20,8 @@ from geolocate.errors import UsageError
 from geolocate.untrusted_json import as_object, as_text, as_whole, take
 
 JOB = "job.json"
-_FORMAT = "geolocate distributed 1"
+_PROGRAM = "geolocate distributed "
+_FORMAT = f"{_PROGRAM}1"
 #: Names of partitions have six digits.
 MAX_PARTITIONS = 1_000_000
 MAX_PARTITION_SIZE = 1_000_000
@@ -108,26 +109,42 @@ def read_plan(store: Store) -> Plan:
     """The plan of the job that is in a store.
 
     Raises:
-        UsageError: what is there is no job of this version.
+        UsageError: what is there is no job of this version, or none of geolocate.
         OutputError: it cannot be read.
     """
-    (content,) = store.read([JOB])
+    raw = read_job(store)
     try:
-        raw = as_object(
-            json.loads(content)
-        )  # paths may hold what JSON of strangers must not: lone surrogates
-        if raw.get("format") != _FORMAT:
-            raise ValueError(f"format {raw.get('format')!r}, this version reads {_FORMAT!r}")
+        if raw["format"] != _FORMAT:
+            raise ValueError(f"format {raw['format']!r}, this version reads {_FORMAT!r}")
         return Plan(
             take(raw, "job", as_object),
             take(raw, "photos", as_whole(0, _MAX_PHOTOS)),
             take(raw, "partition_size", as_whole(1, MAX_PARTITION_SIZE)),
             take(raw, "sha256", as_text),
         )
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{store} holds no job that can go on: {JOB}: {error}; --overwrite starts anew"
         ) from error
+
+
+def read_job(store: Store) -> Mapping[str, Any]:
+    """What the file of a job holds, of whatever version of geolocate; other programs have files of that name.
+
+    Raises:
+        UsageError: it is of another program.
+        OutputError: it cannot be read.
+    """
+    (content,) = store.read([JOB])
+    try:
+        # Not parse_json: paths may hold what JSON of strangers must not, lone surrogates.
+        raw = as_object(json.loads(content))
+        ours = str(raw.get("format")).startswith(_PROGRAM)
+    except (ValueError, RecursionError):
+        ours = False
+    if not ours:
+        raise UsageError(f"{store} is not empty: its {JOB} is of no job of geolocate, and stays")
+    return raw
 
 
 def read_partition(store: Store, plan: Plan, partition: int) -> list[PlannedPhoto]:

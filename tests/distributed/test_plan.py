@@ -79,13 +79,23 @@ def test_a_plan_that_was_edited_is_refused(content: bytes, tmp_path: Path) -> No
         read_partition(store, plan, 0)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"format": "other"}', '{"format": "geolocate distributed 1"}']
-)
-def test_what_is_no_job_does_not_go_on(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [*(f'{{"format": "geolocate distributed {n}"}}' for n in (0, 1, 2))])
+def test_a_job_of_another_version_or_without_its_counts_does_not_go_on(content: str, tmp_path: Path) -> None:
     (tmp_path / JOB).write_text(content)
     with pytest.raises(UsageError, match=r"holds no job that can go on.*--overwrite"):
         read_plan(Folder(tmp_path))
+    discard_job(Folder(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[" * 100_000, '{"format": "other"}', '{"format": 1}'])
+def test_a_job_of_another_program_neither_goes_on_nor_is_discarded(content: str, tmp_path: Path) -> None:
+    for name in (JOB, "manifest.json", part_name(0)):
+        (tmp_path / name).write_text(content)
+    for touch in (read_plan, discard_job):
+        with pytest.raises(UsageError, match="no job of geolocate"):
+            touch(Folder(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def predictions(count: int) -> list[Prediction]:
