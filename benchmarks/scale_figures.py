@@ -53,6 +53,7 @@ def _usd(parameters: Parameters, size: str, gpu: str | None) -> str:
 
 def _of_one_worker(parameters: Parameters) -> dict[str, str]:
     one = simulated(gpu_worker(parameters, SIZE))
+    given_out = parameters["block"] / parameters["driver block"] * MS_PER_S
     first_byte_s = parameters["first byte"] / MS_PER_S
     fetches = parameters["fetches"]
     encoded = gpu_rate(parameters, "H200")
@@ -74,8 +75,12 @@ def _of_one_worker(parameters: Parameters) -> dict[str, str]:
         "fetched_alone": short(fetches / first_byte_s),
         "round_start": f"{parameters['round start']:g}",
         "round": short(parameters["round"]),
+        "driver_block": f"{parameters['driver block']:g}",
+        "driver_rate": short(given_out),
+        "driver_gpus": short(given_out / one.rate),
+        "round_of_an_actor": short(parameters["round of an actor"]),
         "at_work_64": percent(
-            working_share(parameters, job(parameters, SIZE, gpu_worker(parameters, SIZE), 1e8, 64).rate)
+            working_share(parameters, job(parameters, SIZE, gpu_worker(parameters, SIZE), 1e8, 64).rate, 64)
         ),
         "in_flight": short(one.rate * first_byte_s),
         "in_flight_gpu": short(encoded * first_byte_s),

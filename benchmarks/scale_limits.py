@@ -11,6 +11,7 @@ from scale_plan import (
     lost_share,
     merge_passes,
     names_bytes,
+    round_photos,
     same_size,
     simulated,
     working_share,
@@ -90,7 +91,8 @@ def rounds_table(parameters: Parameters) -> str:
         cells = []
         for size in ("3 MB", "0.1 MB"):
             rate = job(parameters, size, gpu_worker(parameters, size), 1e8, workers).rate
-            cells += [duration(parameters["round"] / rate), percent(working_share(parameters, rate))]
+            seconds = round_photos(parameters, workers) / rate
+            cells += [duration(seconds), percent(working_share(parameters, rate, workers))]
         rows.append((str(workers), *cells))
     head = ("GPUs", "3 MB: a round", "at work", "0.1 MB: a round", "at work")
     return table(head, rows)

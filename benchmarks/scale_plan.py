@@ -119,9 +119,14 @@ def best_partition(parameters: Parameters, rate: float, overhead_s: float) -> fl
     return rate * math.sqrt(2 * overhead_s * parameters["failures"] * SECONDS_PER_HOUR)
 
 
-def working_share(parameters: Parameters, rate: float) -> float:
+def round_photos(parameters: Parameters, workers: int) -> float:
+    """Photos that one execution of the pipeline is given."""
+    return max(parameters["round"], parameters["round of an actor"] * workers)
+
+
+def working_share(parameters: Parameters, rate: float, workers: int) -> float:
     """Share of the time that a job works at `rate` photos/s: between two rounds its actors begin anew."""
-    seconds = parameters["round"] / rate
+    seconds = round_photos(parameters, workers) / rate
     return seconds / (seconds + parameters["round start"])
 
 

@@ -173,7 +173,10 @@ def test_the_arithmetic_of_listing_failures_and_merging(scale: SimpleNamespace, 
     assert plan.list_s(stated, 1001) == pytest.approx(0.2)
     assert plan.lost_share(stated, 2400, rate=10) == pytest.approx((120 + 60) / 3600)
     assert plan.unbroken(stated, 2, 1800) == pytest.approx(0.3679, abs=1e-4)
-    assert plan.working_share(parameters.changed(round=1000, round_start=10), 100.0) == pytest.approx(0.5)
+    assert plan.working_share(
+        parameters.changed(round=1000, round_of_an_actor=10), 100.0, 8
+    ) == pytest.approx(0.5)
+    assert plan.round_photos(parameters.changed(round=1000, round_of_an_actor=200), 8) == 1600
     assert plan.shard_readings(64, 64) == 1
     assert plan.shard_readings(128, 64) == 1.5  # the first half, then all
     assert plan.same_size(0, 1e6) == 0
@@ -222,16 +225,18 @@ def test_a_number_without_unit_kind_or_source_is_refused(
 
 def test_what_the_plan_says_of_the_program_is_so(parameters: Any) -> None:
     from geolocate.device import BATCH_SIZE
-    from geolocate.distributed.pipeline import BLOCK_PHOTOS, ROUND_BLOCKS
+    from geolocate.distributed.pipeline import ACTOR_ROUND_BLOCKS, BLOCK_PHOTOS, ROUND_BLOCKS
     from geolocate.distributed.plan import MAX_PARTITIONS
     from geolocate.duplicates import REMEMBERED_PHOTOS
     from geolocate.sources.limits import PARALLEL_FETCHES
 
-    assert parameters["batch"] == BATCH_SIZE["cuda"] == BLOCK_PHOTOS["cuda"]
+    assert parameters["batch"] == BATCH_SIZE["cuda"] == BLOCK_PHOTOS
     assert parameters["remembered"] == REMEMBERED_PHOTOS
     assert parameters["partitions at most"] == MAX_PARTITIONS
     assert parameters["fetches"] == PARALLEL_FETCHES
-    assert parameters["round"] == ROUND_BLOCKS * BLOCK_PHOTOS["cuda"]
+    assert parameters["block"] == BLOCK_PHOTOS
+    assert parameters["round"] == ROUND_BLOCKS * BLOCK_PHOTOS
+    assert parameters["round of an actor"] == ACTOR_ROUND_BLOCKS * BLOCK_PHOTOS
 
 
 def test_the_page_is_what_the_simulation_gives(scale: SimpleNamespace) -> None:

@@ -25,8 +25,10 @@ BLOCK_PHOTOS = 64
 #: A process that decodes is replaced after so many blocks, whatever its libraries hold on to. That it has an
 #: end of its own also keeps Ray from decoding in the actors, which would leave a GPU waiting.
 DECODER_BLOCKS = 1000
-#: Blocks that one execution of the pipeline is given: what the driver holds does not grow with the job.
+#: Blocks that one execution of the pipeline is given, at least and for each actor: what the driver holds
+#: does not grow with the job, and actors begin anew after minutes of work, however many they are.
 ROUND_BLOCKS = 2048
+ACTOR_ROUND_BLOCKS = 512
 
 
 def run_partitions(
@@ -46,13 +48,18 @@ def run_partitions(
     ray = import_ray()
     block = min(max(BLOCK_PHOTOS, locating.batch_size or 0), plan.partition_size)
     blocks = -(-plan.partition_size // block)
-    step = max(1, ROUND_BLOCKS // blocks)
+    step = max(1, round_blocks(pool.actors) // blocks)
     for start in range(0, len(todo), step):
         partitions = todo[start : start + step]
         rows = [row for partition in partitions for row in _blocks(store, plan, partition, block)]
         with _our_errors(ray):
             for row in _dataset(ray, rows, store, plan, pool, decoding, locating).iter_rows():
                 yield Partition(**{field.name: row[field.name] for field in fields(Partition)})
+
+
+def round_blocks(actors: int) -> int:
+    """Blocks that one execution of the pipeline is given."""
+    return max(ROUND_BLOCKS, ACTOR_ROUND_BLOCKS * actors)
 
 
 def _blocks(store: Store, plan: Plan, partition: int, size: int) -> Iterator[dict[str, Any]]:
