@@ -120,6 +120,17 @@ def _cuda_memory() -> int | None:
     return None if failed else total.value
 
 
+def cuda_devices() -> int:
+    """How many GPUs this process may use; 1 where the CUDA runtime does not say."""
+    name = "cudart64_13.dll" if sys.platform == "win32" else "libcudart.so.13"
+    count = ctypes.c_int()
+    try:
+        failed = ctypes.CDLL(name).cudaGetDeviceCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return 1
+    return 1 if failed else max(1, count.value)
+
+
 def choose_precision(precision: str, available: Sequence[str], device: Literal["cuda", "cpu"]) -> str:
     """The variant of the image encoder to use.
 

@@ -67,7 +67,7 @@ def run(inputs: tuple[str, ...], output: str, null: bool, sources: SourceOptions
         UsageError: OUTPUT holds another job or other files, or something else makes no sense.
         ExtraMissing, ClusterError, BundleError, OutputError: what keeps the job from being done.
     """
-    from geolocate.distributed.cluster import joined, own_pool, require_ray, started
+    from geolocate.distributed.cluster import joined, own_pool, require_ray, short_of_shared_memory, started
 
     require_ray()
     from geolocate.distributed.partitions import MANIFEST, finished_partitions, write_manifest
@@ -105,7 +105,11 @@ def run(inputs: tuple[str, ...], output: str, null: bool, sources: SourceOptions
                 else f"{store} is complete; --overwrite starts anew"
             )
         if todo:
+            if MANIFEST in store.sizes():  # it says that all is there
+                store.remove([MANIFEST])
             if options.address is None:
+                if short_of_shared_memory():
+                    say("too little shared memory in /dev/shm: photos at work lie in files, which is slower")
                 stack.enter_context(started(pool))
             say(f"{pool.actors} with the model on {pool.device}, {pool.decoders} decoding")
             shown.begin()

@@ -7,6 +7,7 @@ own listens on the loopback interface alone, keeps its files in a private folder
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import secrets
@@ -23,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from geolocate.device import Device, choose_device
+from geolocate.device import Device, choose_device, cuda_devices
 from geolocate.errors import ClusterError, ExtraMissing, UsageError
 from geolocate.file_lock import lock
 from geolocate.machine import usable_cores, usable_cpus
@@ -49,6 +50,7 @@ _PREFIX = "geolocate-ray-"
 _FRESH_S = 60.0
 #: Ray puts sockets into its folder, under names of some 70 bytes; a socket's path has 107 at most.
 _LONGEST_PARENT = 12
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,16 @@ def joined(address: str, device: Device, actors: int | None, decoders: int | Non
 
     Raises:
         ClusterError: it cannot be reached, or has no GPU where CUDA is asked for.
-        UsageError: so many actors leave no CPU for decoding.
+        UsageError: it is no address, or so many actors leave no CPU for decoding.
     """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
+    _check_address(address)
     ray = import_ray()
-    with _signals_as_they_were(), _silent(ray):
+    with _silent(ray):
         try:
             _knock(address)
-            with _without_standard_error():
+            with _signals_as_they_were(), _without_standard_error():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ValueError, RuntimeError, OverflowError, OSError) as error:
             raise ClusterError(
@@ -122,14 +127,21 @@ def joined(address: str, device: Device, actors: int | None, decoders: int | Non
             ray.shutdown()
 
 
+def _check_address(address: str) -> None:
+    """Raises UsageError for what Ray takes as more than that: "local" starts a cluster nobody guards."""
+    host, separator, port = address.rpartition(":")
+    if address != "auto" and not (host and separator and port.isdecimal() and "://" not in address):
+        raise UsageError(f"--address is HOST:PORT or auto, not {printable(address) or 'nothing'}")
+
+
 def _knock(address: str) -> None:
     """Finds out whether anybody listens there; Ray itself would go on trying without an end.
 
     Raises:
         OSError: nobody does.
     """
-    host, separator, port = address.rpartition("://")[2].rpartition(":")
-    if separator and port.isdecimal():
+    host, _, port = address.rpartition(":")
+    if host:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_LIMIT_S).close()
 
 
@@ -150,14 +162,17 @@ def own_pool(device: Device, actors: int | None, decoders: int | None, say: Call
     """What suits this machine; nothing is started.
 
     Args:
-        actors: None takes one for each core, on a GPU one.
+        actors: None takes one for each core, with GPUs one for each of them, which is the most there can be.
         decoders: None takes one for each logical processor.
 
     Raises:
         DeviceError: `device` is "cuda" and does not work.
     """
     chosen = choose_device(device, say)
-    actors = actors or (1 if chosen == "cuda" else usable_cores())
+    if chosen == "cuda":
+        gpus = cuda_devices()
+        actors = min(actors or gpus, gpus)
+    actors = actors or usable_cores()
     return Pool(chosen, actors, decoders or usable_cpus(), max(1, usable_cores() // actors))
 
 
@@ -172,10 +187,11 @@ def started(pool: Pool) -> Iterator[None]:
     # A secret of this run: no other user of the machine can join, and Ray leaves none of its own in HOME.
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     ray = import_ray()
-    with _private_folder() as folder, _signals_as_they_were(), _silent(ray):
+    with _private_folder() as folder, _silent(ray):
         try:
-            with _without_standard_error():
+            with _signals_as_they_were(), _out_of_reach_of_the_terminal(), _without_standard_error():
                 ray.init(
+                    address="local",  # whatever RAY_ADDRESS says
                     # A slot for each process that computes; the system shares the cores out among them.
                     num_cpus=pool.actors + pool.decoders + 1,
                     object_store_memory=OBJECT_STORE_BYTES,
@@ -193,6 +209,15 @@ def started(pool: Pool) -> Iterator[None]:
             ray.shutdown()
 
 
+def short_of_shared_memory() -> bool:
+    """Whether blocks between the stages will lie in files, not in memory: Ray finds too little of it."""
+    try:
+        state = os.statvfs(_SHARED_MEMORY)
+    except (OSError, AttributeError):  # other systems have none
+        return False
+    return state.f_frsize * state.f_bavail < OBJECT_STORE_BYTES
+
+
 @contextlib.contextmanager
 def _private_folder() -> Iterator[str]:
     """A folder for Ray's files, removed at the end; those of runs that were killed are removed now."""
@@ -204,7 +229,10 @@ def _private_folder() -> Iterator[str]:
             # One that was made a moment ago may not be claimed yet.
             if claimed and time.time() - left.stat().st_mtime > _FRESH_S:
                 shutil.rmtree(left, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    try:
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    except OSError as error:
+        raise ClusterError(f"Ray's files need a folder in {printable(parent)}: {error.strerror}") from error
     try:
         with _claimed(Path(folder)):
             yield folder
@@ -227,13 +255,33 @@ def _claimed(folder: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _signals_as_they_were() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, which here ends a run as Ctrl-C does."""
+    """Ray takes SIGTERM for itself while it starts; here it ends a run as Ctrl-C does."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
         with contextlib.suppress(ValueError, TypeError):  # not in the main thread, or not set from Python
             signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _out_of_reach_of_the_terminal() -> Iterator[None]:
+    """Processes that Ray starts meanwhile get no Ctrl-C, which is for the one that ends them in order.
+
+    If they died by themselves, Ray would end this process on the spot, and its files would stay.
+    """
+    services: Any = importlib.import_module("ray._private.services")
+    popen = services.ConsolePopen
+
+    class Apart(popen):  # type: ignore[misc, valid-type]
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **({} if os.name == "nt" else {"process_group": 0}) | options)
+
+    services.ConsolePopen = Apart
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 @contextlib.contextmanager

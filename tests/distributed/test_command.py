@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as arrow
@@ -34,22 +35,39 @@ def rows(files: list[Path]) -> arrow.Table:
     return arrow.concat_tables([parquet.read_table(file).replace_schema_metadata(None) for file in files])
 
 
-def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
-    mixed_photos: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    words = [*COMMAND, "--partition-size", "5", os.fspath(mixed_photos), os.fspath(output)]
-    environment = os.environ | {"HOME": os.fspath(tmp_path)}
-    job = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
+def ended_at(words: list[str], environment: dict[str, str], output: Path, finished: int, end: int) -> str:
+    """Begins a job, ends its process group when so many partitions are finished, and gives its messages."""
+    job = subprocess.Popen(
+        words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True, errors="replace"
+    )
     try:
         deadline = time.monotonic() + 300
-        while len(list(output.glob("part-*.json"))) < 3:
+        while len(list(output.glob("part-*.json"))) < finished:
             assert job.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
-        job.send_signal(signal.SIGKILL)
-        job.wait()
+        os.killpg(job.pid, end)
+        said = job.communicate()[1]
+    assert job.returncode == (130 if end != signal.SIGKILL else -end)
+    return said
+
+
+def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
+    mixed_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    words = [*COMMAND, "--partition-size", "5", os.fspath(mixed_photos), os.fspath(output)]
+    # Nobody listens at that address: a cluster of our own is meant.
+    environment = os.environ | {"HOME": os.fspath(tmp_path), "RAY_ADDRESS": "127.0.0.1:9"}
+    ended_at(words, environment, output, 3, signal.SIGKILL)
+    earlier = set(Path("/tmp").glob("geolocate-ray-*"))
+    said = ended_at(words, environment, output, 5, signal.SIGTERM)
+    assert said.splitlines()[-2:] == [
+        "geolocate: finished partitions are kept; the same command goes on",
+        "geolocate: interrupted",
+    ]
+    assert set(Path("/tmp").glob("geolocate-ray-*")) <= earlier
     assert not (output / "manifest.json").exists()
     finished = {path.with_suffix(".parquet").name for path in output.glob("part-*.json")}
     before = parts(output)
@@ -75,6 +93,14 @@ def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
     again = subprocess.run(words, capture_output=True, text=True)
     assert (again.returncode, parts(output)) == (3, after)
     assert "is complete; --overwrite starts anew" in again.stderr
+
+    # What says that all is there goes before anything is done again.
+    (output / "part-000002.parquet").unlink()
+    monkeypatch.setattr("geolocate.distributed.cluster.started", lambda pool: nullcontext())
+    monkeypatch.setattr("geolocate.distributed.pipeline.run_partitions", lambda *words: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        CliRunner().invoke(cli, words[3:], catch_exceptions=False)
+    assert not (output / "manifest.json").exists()
 
 
 def call(*words: str | Path) -> tuple[int, str]:
@@ -137,6 +163,15 @@ def test_what_cannot_be_called_so_is_a_usage_error(drawn_photos: Path, tmp_path:
     )
     assert call("--geocoder", "nominatim", drawn_photos, tmp_path / "out")[0] == 2
     assert call(drawn_photos)[0] == 2
+
+
+@pytest.mark.parametrize("address", ["local", "", "host", "ray://127.0.0.1:9", "127.0.0.1:x", ":1"])
+def test_what_is_no_address_is_refused_before_ray_makes_something_of_it(
+    address: str, drawn_photos: Path, tmp_path: Path
+) -> None:
+    status, said = call("--address", address, drawn_photos, tmp_path / "out")
+    assert status == 2
+    assert said.startswith("geolocate: --address is HOST:PORT or auto, not ")
 
 
 def test_a_cluster_that_is_not_there_is_an_error_of_one_line(drawn_photos: Path, tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""What a cluster is made of, without starting one."""
+
+from __future__ import annotations
+
+import pytest
+
+from geolocate.distributed import cluster
+from geolocate.distributed.cluster import Pool, own_pool, short_of_shared_memory
+from geolocate.distributed.pipeline import round_blocks
+
+
+@pytest.mark.parametrize(("asked", "actors"), [(None, 4), (2, 2), (8, 4)])
+def test_a_gpu_has_one_actor_and_none_waits_for_one_that_is_not_there(
+    asked: int | None, actors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "choose_device", lambda device, say: "cuda")
+    monkeypatch.setattr(cluster, "cuda_devices", lambda: 4)
+    monkeypatch.setattr(cluster, "usable_cores", lambda: 12)
+    assert own_pool("auto", asked, 3, print) == Pool("cuda", actors, 3, 12 // actors)
+
+
+def test_more_actors_than_cores_have_a_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "usable_cores", lambda: 2)
+    assert own_pool("cpu", 8, 2, print) == Pool("cpu", 8, 2, 1)
+
+
+def test_it_is_known_when_ray_falls_back_to_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "OBJECT_STORE_BYTES", 0)
+    assert not short_of_shared_memory()
+    monkeypatch.setattr(cluster, "OBJECT_STORE_BYTES", 2**62)
+    assert short_of_shared_memory() == cluster._SHARED_MEMORY.exists()
+
+
+def test_rounds_grow_with_the_actors() -> None:
+    assert [round_blocks(actors) for actors in (1, 4, 64)] == [2048, 2048, 32_768]
