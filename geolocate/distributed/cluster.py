@@ -70,9 +70,20 @@ class Pool:
 
 
 def require_ray() -> None:
-    """Raises ExtraMissing where Ray is not installed; it is imported only when it is known for what."""
+    """Makes sure that Ray can be used; it is imported only when it is known for what.
+
+    Raises:
+        ExtraMissing: it is not installed.
+        ClusterError: the name of the current folder is no UTF-8.
+    """
     if any(find_spec(name) is None for name in ("ray", "pyarrow")):
         raise ExtraMissing("geolocate distributed needs", "ray")
+    try:
+        os.getcwd().encode()
+    except UnicodeEncodeError:
+        raise ClusterError(
+            "Ray starts in no folder whose name is not UTF-8: call it from another one"
+        ) from None
 
 
 def import_ray() -> Any:
@@ -114,7 +125,7 @@ def joined(address: str, device: Device, actors: int | None, decoders: int | Non
     with _silent(ray):
         try:
             _knock(address)
-            with _signals_as_they_were(), _without_standard_error():
+            with _signals_as_they_were(), _nameless(), _without_standard_error():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ValueError, RuntimeError, OverflowError, OSError) as error:
             raise ClusterError(
@@ -189,7 +200,12 @@ def started(pool: Pool) -> Iterator[None]:
     ray = import_ray()
     with _private_folder() as folder, _silent(ray):
         try:
-            with _signals_as_they_were(), _out_of_reach_of_the_terminal(), _without_standard_error():
+            with (
+                _signals_as_they_were(),
+                _nameless(),
+                _out_of_reach_of_the_terminal(),
+                _without_standard_error(),
+            ):
                 ray.init(
                     address="local",  # whatever RAY_ADDRESS says
                     # A slot for each process that computes; the system shares the cores out among them.
@@ -262,6 +278,18 @@ def _signals_as_they_were() -> Iterator[None]:
     finally:
         with contextlib.suppress(ValueError, TypeError):  # not in the main thread, or not set from Python
             signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _nameless() -> Iterator[None]:
+    """Ray shows a job by its command line, which may be no UTF-8 and is nobody else's affair."""
+    utils: Any = importlib.import_module("ray._private.utils")
+    name = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: "geolocate distributed"
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = name
 
 
 @contextlib.contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from geolocate.distributed import cluster
-from geolocate.distributed.cluster import Pool, own_pool, short_of_shared_memory
+from geolocate.distributed.cluster import Pool, own_pool, require_ray, short_of_shared_memory
 from geolocate.distributed.pipeline import round_blocks
+from geolocate.errors import ClusterError
 
 
 @pytest.mark.parametrize(("asked", "actors"), [(None, 4), (2, 2), (8, 4)])
@@ -22,6 +26,16 @@ def test_a_gpu_has_one_actor_and_none_waits_for_one_that_is_not_there(
 def test_more_actors_than_cores_have_a_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "usable_cores", lambda: 2)
     assert own_pool("cpu", 8, 2, print) == Pool("cpu", 8, 2, 1)
+
+
+def test_a_folder_that_ray_cannot_name_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), b"\xff")
+    os.mkdir(folder)
+    monkeypatch.chdir(os.fsdecode(folder))
+    with pytest.raises(ClusterError, match="call it from another"):
+        require_ray()
 
 
 def test_it_is_known_when_ray_falls_back_to_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,8 +56,9 @@ def ended_at(words: list[str], environment: dict[str, str], output: Path, finish
 def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
     mixed_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = tmp_path / "out"
-    words = [*COMMAND, "--partition-size", "5", os.fspath(mixed_photos), os.fspath(output)]
+    output, photos = tmp_path / "out", tmp_path / os.fsdecode(b"photos \xff")
+    photos.symlink_to(mixed_photos)
+    words = [*COMMAND, "--partition-size", "5", os.fspath(photos), os.fspath(output)]
     # Nobody listens at that address: a cluster of our own is meant.
     environment = os.environ | {"HOME": os.fspath(tmp_path), "RAY_ADDRESS": "127.0.0.1:9"}
     ended_at(words, environment, output, 3, signal.SIGKILL)
@@ -85,7 +86,7 @@ def test_a_job_that_was_killed_goes_on_and_does_no_finished_partition_twice(
 
     single = tmp_path / "one.parquet"
     subprocess.run(
-        [sys.executable, "-m", "geolocate", "-q", "--parquet", single, mixed_photos],
+        [sys.executable, "-m", "geolocate", "-q", "--parquet", single, photos],
         check=False,
     )
     assert rows(sorted(output.glob("part-*.parquet"))).equals(rows([single]))
