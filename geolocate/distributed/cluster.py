@@ -200,29 +200,33 @@ def started(pool: Pool) -> Iterator[None]:
     ray = import_ray()
     with _private_folder() as folder, _silent(ray):
         try:
-            with (
-                _signals_as_they_were(),
-                _nameless(),
-                _out_of_reach_of_the_terminal(),
-                _without_standard_error(),
-            ):
-                ray.init(
-                    address="local",  # whatever RAY_ADDRESS says
-                    # A slot for each process that computes; the system shares the cores out among them.
-                    num_cpus=pool.actors + pool.decoders + 1,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    _node_ip_address=_LOOPBACK,
-                    _temp_dir=folder,
-                )
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise ClusterError(f"Ray does not start on this machine: {first_line(error)}") from error
-        try:
+            _start(ray, pool, folder)
             yield
-        finally:
+        finally:  # what had begun when the start was cut off as well
             ray.shutdown()
+
+
+def _start(ray: Any, pool: Pool, folder: str) -> None:
+    try:
+        with (
+            _signals_as_they_were(),
+            _nameless(),
+            _out_of_reach_of_the_terminal(),
+            _without_standard_error(),
+        ):
+            ray.init(
+                address="local",  # whatever RAY_ADDRESS says
+                # A slot for each process that computes; the system shares the cores out among them.
+                num_cpus=pool.actors + pool.decoders + 1,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                _node_ip_address=_LOOPBACK,
+                _temp_dir=folder,
+            )
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise ClusterError(f"Ray does not start on this machine: {first_line(error)}") from error
 
 
 def short_of_shared_memory() -> bool:

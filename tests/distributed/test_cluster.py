@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from geolocate.distributed import cluster
-from geolocate.distributed.cluster import Pool, own_pool, require_ray, short_of_shared_memory
+from geolocate.distributed.cluster import Pool, own_pool, require_ray, short_of_shared_memory, started
 from geolocate.distributed.pipeline import round_blocks
 from geolocate.errors import ClusterError
 
@@ -47,3 +48,28 @@ def test_it_is_known_when_ray_falls_back_to_files(monkeypatch: pytest.MonkeyPatc
 
 def test_rounds_grow_with_the_actors() -> None:
     assert [round_blocks(actors) for actors in (1, 4, 64)] == [2048, 2048, 32_768]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_start_that_fails_or_is_cut_off_leaves_nothing_behind(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    class Ray:
+        def init(self, *, _temp_dir: str, **options: object) -> None:
+            done.append(Path(_temp_dir))
+            raise error
+
+        def shutdown(self) -> None:
+            assert done[0].exists()  # processes end before their files go
+            done.append(Path())
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(cluster, "import_ray", Ray)
+    monkeypatch.setattr(cluster, "_silent", lambda ray: nullcontext())
+    with pytest.raises((ClusterError, KeyboardInterrupt)), started(Pool("cpu", 1, 1, 1)):
+        pass
+    assert len(done) == 2
+    assert not done[0].exists()
