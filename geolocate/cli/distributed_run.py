@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from geolocate.cli.locating import file_states, folder_of
 from geolocate.cli.opening import introduction, limits, open_own_gallery, priors_of
+from geolocate.cli.options import AnswerOptions
 from geolocate.cli.parameters import blaming_environment
 from geolocate.cli.photo_paths import local_files, photo_arguments, public_inputs
 from geolocate.cli.progress import Progress
@@ -29,7 +30,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class Options(AnswerOptions):
     """The values of the command's options, by their names."""
 
     address: str | None
@@ -37,14 +38,6 @@ class Options:
     workers: int | None
     partition_size: int
     overwrite: bool
-    top_k: int
-    ranking: Literal["merged", "points", "published"]
-    gallery: str | None
-    by: Literal["place", "country"]
-    abstain: float | None
-    near: tuple[float, float, float] | None
-    country: str | None
-    bbox: tuple[float, float, float, float] | None
     concepts: int
     exif: bool
     geocoder: str
@@ -167,14 +160,7 @@ def _prepared(
         "tables": file_states(tables),
         "options": {
             **sources.settings,
-            "top_k": options.top_k,
-            "ranking": options.ranking,
-            "gallery": options.gallery,
-            "by": options.by,
-            "abstain": options.abstain,
-            "near": options.near,
-            "country": options.country,
-            "bbox": options.bbox,
+            **options.answer,
             "geocoder": options.geocoder,
             "device": pool.device,
             "precision": precision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 import click
@@ -340,8 +340,8 @@ message_options = together(
 
 
 @dataclass(frozen=True, slots=True)
-class SharedOptions:
-    """The values of all options above, by their names."""
+class AnswerOptions:
+    """The values of the options that say what an answer is, whoever computes it."""
 
     top_k: int
     ranking: Literal["merged", "points", "published"]
@@ -351,6 +351,17 @@ class SharedOptions:
     near: tuple[float, float, float] | None
     country: str | None
     bbox: tuple[float, float, float, float] | None
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """Those values, for what a run writes down of itself."""
+        return {field.name: getattr(self, field.name) for field in fields(AnswerOptions)}
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOptions(AnswerOptions):
+    """The values of all options above, by their names."""
+
     outputs: Mapping[str, str]
     thumbnails: bool
     resume: bool

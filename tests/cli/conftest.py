@@ -1,7 +1,10 @@
-"""A small program with the real group: one default command, one command, one group of commands."""
+"""Stand-ins of the program: the real group over small commands, and the real program, interrupted."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -10,8 +13,11 @@ from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner, Result
 
+from geolocate.cli import cli as real_program
 from geolocate.cli.group import DefaultGroup, LazyCommand
+from geolocate.writers import Writers
 
 
 def _predict_module() -> ModuleType:
@@ -114,6 +120,28 @@ def script(tmp_path: Path) -> Callable[[str], list[str]]:
         return [sys.executable, str(folder / "run.py")]
 
     return write
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs the real program and interrupts it after so many photos."""
+
+    def run_until(count: int, *words: str | os.PathLike[str], stdin: bytes | None = None) -> Result:
+        write, counter = Writers.write, itertools.count(1)
+
+        def write_and_count(self: Writers, prediction: object) -> None:
+            write(self, prediction)  # type: ignore[arg-type]
+            if next(counter) == count:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Writers, "write", write_and_count)
+            patch.setattr(signal, "signal", lambda *_: None)  # of this process, which goes on
+            result = CliRunner().invoke(real_program, list(map(os.fspath, words)), input=stdin)
+        assert result.exit_code == 130, result.stderr
+        return result
+
+    return run_until
 
 
 @pytest.fixture(autouse=True)

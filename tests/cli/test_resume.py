@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import random
 import signal
@@ -19,7 +18,6 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from geolocate.cli import cli
-from geolocate.writers import Writers
 
 PROGRAM = [sys.executable, "-m", "geolocate"]
 PHOTOS = 59
@@ -80,28 +78,6 @@ def reference(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[by
     result = run(*words(photos, folder))
     assert result.exit_code == 3, result.stderr
     return outputs(folder)
-
-
-@pytest.fixture
-def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs the program and interrupts it after so many photos."""
-
-    def run_until(count: int, *words: str, stdin: bytes | None = None) -> Result:
-        write, counter = Writers.write, itertools.count(1)
-
-        def write_and_count(self: Writers, prediction: object) -> None:
-            write(self, prediction)  # type: ignore[arg-type]
-            if next(counter) == count:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Writers, "write", write_and_count)
-            patch.setattr(signal, "signal", lambda *_: None)  # of this process, which goes on
-            result = run(*words, stdin=stdin)
-        assert result.exit_code == 130, result.stderr
-        return result
-
-    return run_until
 
 
 def start(photos: Path, folder: Path, *more: str) -> subprocess.Popen[bytes]:

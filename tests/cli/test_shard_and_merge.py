@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from PIL import Image
 from geolocate.cli import cli
 from geolocate.cli.photo_paths import PhotoTotal
 from geolocate.sharding.shard import Shard
-from geolocate.writers import Writers, formats
+from geolocate.writers import formats
 
 SHARDS = 8
 #: Those that this installation writes.
@@ -281,28 +280,6 @@ def test_no_output_replaces_a_part_or_its_manifest(mine: Path) -> None:
     refused(run("merge", *parts(mine), "--csv", mine / "2.csv"), "which this run reads")
     refused(run("merge", *parts(mine), "--jsonl", mine / "2.csv.manifest.json"), "which this run reads")
     assert (mine / "2.csv").read_bytes() == before
-
-
-@pytest.fixture
-def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Runs the program and interrupts it after so many photos."""
-
-    def run_until(count: int, *words: object, stdin: bytes | None = None) -> Result:
-        write, counter = Writers.write, itertools.count(1)
-
-        def write_and_count(self: Writers, prediction: object) -> None:
-            write(self, prediction)  # type: ignore[arg-type]
-            if next(counter) == count:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Writers, "write", write_and_count)
-            patch.setattr(signal, "signal", lambda *_: None)  # of this process, which goes on
-            result = run(*words, stdin=stdin)
-        assert result.exit_code == 130, result.stderr
-        return result
-
-    return run_until
 
 
 def test_a_merge_that_was_interrupted_leaves_nothing_in_the_way_of_the_next(
