@@ -57,7 +57,7 @@ def write_answer(stream: BinaryIO, item: DecodedItem) -> None:
         text = (item.error or "").encode("utf-8", "replace")[:MAX_ERROR_BYTES]
         _write(stream, _ERROR + _LENGTH.pack(len(text)) + text)
     else:
-        _write(stream, _PHOTO + _facts_to_bytes(item.facts))
+        _write(stream, _PHOTO + facts_to_bytes(item.facts))
         _write(stream, item.pixels.tobytes())
 
 
@@ -76,7 +76,7 @@ def read_answer(stream: BinaryIO, photo: str, size: int) -> DecodedItem:
         return DecodedItem(photo, error="".join(c if c.isprintable() else " " for c in text))
     if kind != _PHOTO:
         raise BadFrame("neither a photo nor an error")
-    facts = _facts_from_bytes(_read(stream, _FACTS.size))
+    facts = facts_from_bytes(_read(stream, _FACTS.size))
     pixels = np.empty((size, size, 3), dtype=np.uint8)
     _fill(stream, pixels.data.cast("B"))
     return DecodedItem(photo, pixels, facts)
@@ -97,7 +97,8 @@ def write_greeting(stream: BinaryIO) -> None:
     _write(stream, GREETING)
 
 
-def _facts_to_bytes(facts: ExifFacts | None) -> bytes:
+def facts_to_bytes(facts: ExifFacts | None) -> bytes:
+    """EXIF facts in a fixed number of bytes; times to the second."""
     if facts is None:
         return bytes(_FACTS.size)
     flags, position, taken = _HAS_FACTS, (0.0, 0.0), (0,) * 6
@@ -114,7 +115,12 @@ def _facts_to_bytes(facts: ExifFacts | None) -> bytes:
     return _FACTS.pack(flags, *position, *taken, facts.utc_offset_minutes or 0)
 
 
-def _facts_from_bytes(data: bytearray) -> ExifFacts | None:
+def facts_from_bytes(data: bytes | bytearray) -> ExifFacts | None:
+    """The inverse of :func:`facts_to_bytes`.
+
+    Raises:
+        BadFrame: they hold what EXIF cannot say.
+    """
     flags, latitude, longitude, *taken, offset = _FACTS.unpack(data)
     if not flags & _HAS_FACTS:
         return None

@@ -224,9 +224,10 @@ def test_no_process_is_left_when_nobody_wants_the_rest(folder: Path) -> None:
         while True:
             yield os.fspath(folder / "0.jpg")
 
+    before = children(os.getpid())  # of other tests
     batches = decode_batches(endless(), SIZE, 2, DecodeOptions(2, isolate=True), exif=False)
     next(batches)
-    started = children(os.getpid())
+    started = children(os.getpid()) - before
     assert started
     batches.close()  # type: ignore[attr-defined]
     assert_gone(started, within_s=1)
@@ -239,17 +240,19 @@ def test_no_process_is_left_when_the_source_of_paths_fails(folder: Path) -> None
         yield os.fspath(folder / "0.jpg")
         raise OSError("the folder has gone")
 
+    before = children(os.getpid())
     with pytest.raises(OSError, match="the folder has gone"):
         list(decode_batches(failing(), SIZE, 2, DecodeOptions(2, isolate=True), exif=False))
-    assert not children(os.getpid())
+    assert not children(os.getpid()) - before
 
 
 @linux_only
 def test_a_process_that_is_killed_while_it_has_nothing_to_do_costs_no_photo(folder: Path) -> None:
+    before = children(os.getpid())
     pool = decode_processes.DecoderProcesses(SIZE, DecodeOptions(), exif=False)
     try:
         assert pool.decode(os.fspath(folder / "0.jpg")).error is None
-        (process,) = children(os.getpid())
+        (process,) = children(os.getpid()) - before
         os.kill(process, signal.SIGKILL)
         assert_gone({process})
         assert pool.decode(os.fspath(folder / "0.jpg")).error is None

@@ -2,16 +2,16 @@
 
 Blocks that go from stage to stage are Arrow tables of a few photos of one partition, in order:
 
-    decode:  partition, photos (JSON)                          -> partition, item, pixels
-    locate:  partition, item (pickle), pixels uint8 S * S * 3  -> partition, prediction (JSON, nothing lost)
-    write:   all predictions of a partition                    -> counts and hash of its file
+    decode:  partition, photos (JSON)                     -> partition, photo, facts, error, pixels
+    locate:  partition, photo (JSON), facts, error,
+             pixels uint8 S * S * 3                       -> partition, prediction (JSON, nothing lost)
+    write:   all predictions of a partition               -> counts and hash of its file
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,12 +23,13 @@ import numpy as np
 import pyarrow as arrow
 
 from geolocate.bundle import load_bundle
+from geolocate.decode_frames import facts_from_bytes, facts_to_bytes
 from geolocate.decoded_item import DecodedItem, DecodeOptions, FoundFile, SeenPhoto
 from geolocate.decoding import decode_batches
 from geolocate.distributed.cluster import earlier_attempts
 from geolocate.distributed.faults import telling
 from geolocate.distributed.partitions import write_partition
-from geolocate.distributed.plan import Plan, PlannedPhoto, photos_from_json
+from geolocate.distributed.plan import Plan, PlannedPhoto, photos_from_json, photos_to_json
 from geolocate.distributed.store import Store
 from geolocate.errors import ClusterError
 from geolocate.gallery import Gallery
@@ -98,15 +99,18 @@ def decode(block: arrow.Table, how: Decoding) -> arrow.Table:
 
 def _decoded(block: arrow.Table, how: Decoding) -> arrow.Table:
     (row,) = block.to_pylist()
-    photos = [_seen(planned) for planned in photos_from_json(row["photos"])]
+    planned = photos_from_json(row["photos"])
+    photos = map(_seen, planned)
     items: list[DecodedItem] = []
-    with closing(decode_batches(iter(photos), how.size, len(photos), how.options, exif=how.exif)) as batches:
+    with closing(decode_batches(photos, how.size, len(planned), how.options, exif=how.exif)) as batches:
         for batch in batches:
             items += batch
     return arrow.table(
         {
             "partition": arrow.array([row["partition"]] * len(items), arrow.int32()),
-            "item": arrow.array([pickle.dumps(replace(item, pixels=None)) for item in items], arrow.binary()),
+            "photo": arrow.array([photos_to_json([photo]) for photo in planned], arrow.binary()),
+            "facts": arrow.array([facts_to_bytes(item.facts) for item in items], arrow.binary()),
+            "error": arrow.array([item.error and json.dumps(item.error) for item in items], arrow.string()),
             "pixels": arrow.array(
                 [None if item.pixels is None else item.pixels.tobytes() for item in items],
                 arrow.large_binary(),
@@ -194,10 +198,16 @@ class Locate:
 
     def _items(self, block: arrow.Table) -> Iterator[DecodedItem]:
         shape = (self._size, self._size, 3)
-        for item, pixels in zip(block["item"], block["pixels"], strict=True):
-            decoded: DecodedItem = pickle.loads(item.as_py())  # of `decode`, in this very job
-            square = np.frombuffer(pixels.as_buffer(), np.uint8).reshape(shape) if pixels.is_valid else None
-            yield replace(decoded, pixels=square)
+        columns = (block[name] for name in ("photo", "facts", "error", "pixels"))
+        for photo, facts, error, pixels in zip(*columns, strict=True):
+            (planned,) = photos_from_json(photo.as_py())
+            yield DecodedItem(
+                planned.photo,
+                np.frombuffer(pixels.as_buffer(), np.uint8).reshape(shape) if pixels.is_valid else None,
+                facts_from_bytes(facts.as_py()),
+                json.loads(error.as_py()) if error.is_valid else None,
+                _seen(planned),
+            )
 
 
 def write(block: arrow.Table, store: Store, plan: Plan) -> dict[str, list[Any]]:
