@@ -75,6 +75,7 @@ def _of_one_worker(parameters: Parameters) -> dict[str, str]:
         "fetched_alone": short(fetches / first_byte_s),
         "round_start": f"{parameters['round start']:g}",
         "round": short(parameters["round"]),
+        "block": short(parameters["block"]),
         "driver_block": f"{parameters['driver block']:g}",
         "driver_rate": short(given_out),
         "driver_gpus": short(given_out / one.rate),

@@ -230,7 +230,7 @@ def test_what_the_plan_says_of_the_program_is_so(parameters: Any) -> None:
     from geolocate.duplicates import REMEMBERED_PHOTOS
     from geolocate.sources.limits import PARALLEL_FETCHES
 
-    assert parameters["batch"] == BATCH_SIZE["cuda"] == BLOCK_PHOTOS
+    assert parameters["batch"] == BATCH_SIZE["cuda"]
     assert parameters["remembered"] == REMEMBERED_PHOTOS
     assert parameters["partitions at most"] == MAX_PARTITIONS
     assert parameters["fetches"] == PARALLEL_FETCHES

@@ -47,7 +47,7 @@ def test_it_is_known_when_ray_falls_back_to_files(monkeypatch: pytest.MonkeyPatc
 
 
 def test_rounds_grow_with_the_actors() -> None:
-    assert [round_blocks(actors) for actors in (1, 4, 64)] == [2048, 2048, 32_768]
+    assert [round_blocks(actors) for actors in (1, 4, 64)] == [1024, 1024, 16_384]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
