@@ -18,6 +18,7 @@ from geolocate.device import CPU_PROVIDER, CUDA_OPTIONS, CUDA_PROVIDER
 from geolocate.errors import BundleDamaged, DeviceError
 from geolocate.graph_check import check_graph_file
 from geolocate.machine import usable_cores
+from geolocate.text_safety import first_line
 
 #: What ONNX Runtime's messages say where memory ran out: its arena, the CUDA runtime, cuBLAS and cuDNN.
 OUT_OF_MEMORY_SIGNS = (
@@ -77,7 +78,7 @@ class Graph:
         try:
             return BoundGraph(self.session, device, self._constants)
         except Exception as error:  # ONNX Runtime has no common base class of its exceptions
-            raise DeviceError(f"{self.name} does not fit on {device}: {_first_line(error)}") from error
+            raise DeviceError(f"{self.name} does not fit on {device}: {first_line(error)}") from error
 
     def __call__(
         self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]
@@ -98,10 +99,10 @@ class Graph:
             raise
         except Exception as error:  # ONNX Runtime has no common base class of its exceptions
             if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
-                raise MemoryError(_first_line(error)) from error
+                raise MemoryError(first_line(error)) from error
             if self._bound is not None:
-                raise DeviceError(f"{self.name} cannot be run on CUDA: {_first_line(error)}") from error
-            raise BundleDamaged(f"{self.name} cannot be run: {_first_line(error)}") from error
+                raise DeviceError(f"{self.name} cannot be run on CUDA: {first_line(error)}") from error
+            raise BundleDamaged(f"{self.name} cannot be run: {first_line(error)}") from error
         return result
 
     def check(self, inputs: Nodes, outputs: Nodes, optional: Sequence[str] = ()) -> None:
@@ -202,16 +203,12 @@ def _open_session(path: Path, device: Literal["cuda", "cpu"], threads: int) -> o
     except Exception as error:  # ONNX Runtime has no common base class of its exceptions
         signs = ("cuda", "cudnn", "cublas", *map(str.lower, OUT_OF_MEMORY_SIGNS))
         if device == "cuda" and any(sign in str(error).lower() for sign in signs):
-            raise DeviceError(f"CUDA does not work here: {_first_line(error)}") from error
+            raise DeviceError(f"CUDA does not work here: {first_line(error)}") from error
         if any(sign in str(error) for sign in OUT_OF_MEMORY_SIGNS):
-            raise MemoryError(_first_line(error)) from error
-        raise BundleDamaged(f"{path.name} cannot be loaded: {_first_line(error)}") from error
+            raise MemoryError(first_line(error)) from error
+        raise BundleDamaged(f"{path.name} cannot be loaded: {first_line(error)}") from error
     if device == "cuda" and session.get_providers()[0] != CUDA_PROVIDER:
         raise DeviceError(
             "CUDA does not work here: ONNX Runtime fell back to the CPU while it opened the graph"
         )
     return session
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

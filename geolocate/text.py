@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from geolocate.bundle import IMAGE_HEAD, MODALITY_MEANS, TEXT_ENCODER, TOKENIZER, Bundle
 from geolocate.errors import BundleDamaged
 from geolocate.graph import Graph
+from geolocate.text_safety import first_line
 from geolocate.untrusted_arrays import read_arrays
 from geolocate.untrusted_json import parse_json
 
@@ -110,7 +111,7 @@ class Tokenizer:
         except BaseException as error:
             if not _is_the_librarys(error):
                 raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise BundleDamaged(f"{TOKENIZER} is no tokeniser: {reason}") from error
         start, end = (self._encoding.token_to_id(token) for token in (START_TOKEN, END_TOKEN))
         if start is None or end is None:

@@ -39,3 +39,8 @@ def to_bytes(text: str) -> bytes:
 def to_unicode(text: str) -> str:
     """Valid Unicode: undecodable bytes become U+FFFD."""
     return to_bytes(text).decode("utf-8", "replace")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in short; the name of its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -28,7 +28,7 @@ from geolocate.device import Device, choose_device, cuda_devices
 from geolocate.errors import ClusterError, ExtraMissing, UsageError
 from geolocate.file_lock import lock
 from geolocate.machine import usable_cores, usable_cpus
-from geolocate.text_safety import printable
+from geolocate.text_safety import first_line, printable
 
 #: What Ray is told before it is imported, and its processes with it.
 QUIET_ENVIRONMENT: Mapping[str, str] = {
@@ -343,8 +343,3 @@ def _without_standard_error() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nothing)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in short; the name of its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

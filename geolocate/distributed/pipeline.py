@@ -12,12 +12,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from geolocate.distributed import stages
-from geolocate.distributed.cluster import Pool, first_line, import_ray
+from geolocate.distributed.cluster import Pool, import_ray
 from geolocate.distributed.faults import fault_in
 from geolocate.distributed.partitions import Partition
 from geolocate.distributed.plan import Plan, photos_to_json, read_partition
 from geolocate.distributed.store import Store
 from geolocate.errors import ClusterError
+from geolocate.text_safety import first_line
 
 #: Photos that go from stage to stage together: some 20 MB of pixels, two batches for a GPU. Each block costs
 #: the driver some 40 ms of its processor: with blocks of half the size a run on two cores is a tenth slower.
