@@ -49,6 +49,7 @@ from geolocate.photos import libtiff
 from geolocate.photos.bounds import BoundedFile, check_bounds
 from geolocate.photos.identify import HEADER_BYTES, identify
 from geolocate.photos.resize import OVERSAMPLING, to_square
+from geolocate.regular_file import open_at_once
 
 #: Where Pillow refuses a picture as long as nobody changes `Image.MAX_IMAGE_PIXELS`, 2 * 89,478,485.
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -130,7 +131,7 @@ def decode_photo(
     """
     if max_pixels > DEFAULT_MAX_PIXELS:
         _raise_pillow_limit(max_pixels)
-    with open_regular(path) as file, quiet_decoders():
+    with open_bounded(path) as file, quiet_decoders():
         try:
             return _decode(file, size, max_pixels, allow_truncated, exact)
         except PhotoError:
@@ -152,7 +153,7 @@ def read_exif_block(path: str | os.PathLike[str]) -> bytes | None:
     Raises:
         PhotoError: one of its subclasses, for what is wrong with the file up to there.
     """
-    with open_regular(path) as file, quiet_decoders():
+    with open_bounded(path) as file, quiet_decoders():
         try:
             file_format = identify(file.read(HEADER_BYTES))
             if file_format == "TIFF":
@@ -196,7 +197,7 @@ def _raise_pillow_limit(max_pixels: int) -> None:
             Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2))
 
 
-def open_regular(path: str | os.PathLike[str]) -> BoundedFile:
+def open_bounded(path: str | os.PathLike[str]) -> BoundedFile:
     """Opens a regular file and nothing else; a FIFO or a device is not even opened.
 
     Raises:
@@ -204,14 +205,9 @@ def open_regular(path: str | os.PathLike[str]) -> BoundedFile:
     """
     try:
         _check_regular(os.stat(path))
-        # Between the two the file can change: then O_NONBLOCK keeps a FIFO from blocking.
-        flags = (
-            os.O_RDONLY
-            | getattr(os, "O_NONBLOCK", 0)
-            | getattr(os, "O_CLOEXEC", 0)
-            | getattr(os, "O_BINARY", 0)
-        )
-        descriptor = os.open(path, flags)
+        # Between the two the file can change: then a FIFO is not waited for.
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = open_at_once(os.fspath(path), flags)
         try:
             _check_regular(os.fstat(descriptor))
             return BoundedFile(io.FileIO(descriptor))

@@ -11,8 +11,8 @@ from geolocate.errors import PhotoDamaged, PhotoError, PhotoTooLarge
 from geolocate.photos.decode import (
     DECODER_ERRORS,
     DEFAULT_MAX_PIXELS,
+    open_bounded,
     open_image,
-    open_regular,
     quiet_decoders,
     reason_of,
 )
@@ -28,7 +28,7 @@ def pixel_digest(path: str | os.PathLike[str]) -> bytes:
     """
     digest = hashlib.sha256()
     pixels = 0
-    with open_regular(path) as file, quiet_decoders():
+    with open_bounded(path) as file, quiet_decoders():
         try:
             with open_image(file, identify(file.read(HEADER_BYTES))) as image:
                 for frame in ImageSequence.Iterator(image):
