@@ -28,6 +28,8 @@ COLUMNS = (
     "notes",
     "error",
 )
+#: Beside them, where a format holds UTF-8 alone: the raw bytes of a name that is not; else absent or null.
+PHOTO_BYTES = "photo_bytes"
 
 
 @dataclass(frozen=True, slots=True)

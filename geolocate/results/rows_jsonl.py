@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from geolocate.records import COLUMNS
+from geolocate.records import COLUMNS, PHOTO_BYTES
 from geolocate.results.lines import WholeLines
 from geolocate.results.photo_bytes import photo_of_bytes
 from geolocate.results.predictions import NUMBERS, RANK, NumberedRow, RowError
 from geolocate.untrusted_json import as_number, as_object, as_text, as_whole, parse_json, take, wrong
-from geolocate.writers.rows import PHOTO_BYTES, Row
+from geolocate.writers.rows import Row
 
 _KEYS = frozenset(COLUMNS)
 _as_rank = as_whole(1, 10**9)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from geolocate.errors import ExtraMissing
-from geolocate.records import COLUMNS
+from geolocate.records import COLUMNS, PHOTO_BYTES
 from geolocate.results.photo_bytes import photo_of_bytes
 from geolocate.results.predictions import NUMBERS, RANK, NumberedRow, RowError
-from geolocate.writers.rows import PHOTO_BYTES, Row
+from geolocate.writers.rows import Row
 
 #: Rows that are held at once.
 BATCH_ROWS = 512

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from geolocate.errors import ExtraMissing, PhotoError, TableError, UsageError
 from geolocate.photos.path_list import LONGEST_PATH_BYTES, read_path_list
+from geolocate.records import PHOTO_BYTES
 from geolocate.sources.streams import open_file
 from geolocate.sources.urls import without_secrets
 from geolocate.text_safety import printable
@@ -85,8 +86,8 @@ def _parquet(file: BinaryIO, path: str) -> Iterator[str]:
         names = table.schema_arrow.names
         column, rank = _columns(names, path)
         wanted = [names[column], *([names[rank]] if rank is not None else [])]
-        raw = "photo_bytes" in names and names[column] == COLUMNS[0]
-        for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[*wanted, *(["photo_bytes"] if raw else [])]):
+        raw = PHOTO_BYTES in names and names[column] == COLUMNS[0]
+        for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[*wanted, *([PHOTO_BYTES] if raw else [])]):
             yield from _named(batch.to_pydict(), *wanted)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         text = str(error).partition("\n")[0]
@@ -95,7 +96,7 @@ def _parquet(file: BinaryIO, path: str) -> Iterator[str]:
 
 def _named(rows: dict[str, list[Any]], column: str, rank: str | None = None) -> Iterator[str]:
     """Paths of rows of Parquet; bytes that are no UTF-8 stand in a column of their own."""
-    raw = rows.get("photo_bytes") or [None] * len(rows[column])
+    raw = rows.get(PHOTO_BYTES) or [None] * len(rows[column])
     ranks = rows[rank] if rank is not None else [None] * len(rows[column])
     for name, data, place in zip(rows[column], raw, ranks, strict=True):
         if place in (None, 1) and isinstance(name, str) and name:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from geolocate.errors import ExtraMissing
-from geolocate.records import COLUMNS, Prediction
+from geolocate.records import COLUMNS, PHOTO_BYTES, Prediction
 from geolocate.writers.arrow_file import TargetFile
-from geolocate.writers.rows import PHOTO_BYTES, Row, in_unicode, rows_of
+from geolocate.writers.rows import Row, in_unicode, rows_of
 from geolocate.writers.target import Target, discard
 
 GEOMETRY = "geometry"

@@ -10,9 +10,9 @@ import html
 import re
 from xml.sax.saxutils import escape
 
-from geolocate.records import COLUMNS
+from geolocate.records import COLUMNS, PHOTO_BYTES
 from geolocate.text_safety import REPLACEMENT, printable
-from geolocate.writers.rows import DEGREE_DECIMALS, PHOTO_BYTES, Row
+from geolocate.writers.rows import DEGREE_DECIMALS, Row
 
 #: A radius up to so many kilometres gets this colour (RGB) and size; the surer, the larger. The yellow
 #: default pin keeps them when it is tinted; pins of other colours would be fetched from a server.

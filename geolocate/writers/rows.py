@@ -9,7 +9,7 @@ import base64
 import math
 from collections.abc import Iterator
 
-from geolocate.records import COLUMNS, Candidate, NamedPosition, Position, Prediction
+from geolocate.records import COLUMNS, PHOTO_BYTES, Candidate, NamedPosition, Position, Prediction
 from geolocate.text_safety import to_bytes, to_unicode
 
 #: One row, keys in the order of COLUMNS; None is a blank cell.
@@ -24,8 +24,6 @@ SCORE_DECIMALS = 3
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 NOTE_OCEAN = "ocean"
-#: The raw bytes of a name that is not UTF-8; absent, or null in a table, otherwise.
-PHOTO_BYTES = "photo_bytes"
 
 
 def rows_of(prediction: Prediction) -> Iterator[Row]:

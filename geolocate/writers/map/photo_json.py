@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from geolocate.records import Prediction
+from geolocate.records import COLUMNS, Prediction
 from geolocate.text_safety import printable, to_unicode
 from geolocate.writers.rows import SCORE_DECIMALS, rounded, rows_of
 
@@ -13,18 +13,9 @@ from geolocate.writers.rows import SCORE_DECIMALS, rounded, rows_of
 MAX_SHOWN = 100
 #: What the rows of one photo share.
 _SHARED = ("exif_latitude", "exif_longitude", "notes", "error")
-#: What each candidate has of its own.
-_OF_CANDIDATE = (
-    "latitude",
-    "longitude",
-    "probability",
-    "radius_km",
-    "country_code",
-    "country",
-    "region",
-    "place",
-    "place_km",
-    "error_km",
+#: What each candidate has of its own: all but that, the photo's name and concepts, and what is one in a run.
+_OF_CANDIDATE = tuple(
+    name for name in COLUMNS if name not in (*_SHARED, "photo", "rank", "concepts", "model")
 )
 
 
